@@ -1,0 +1,13 @@
+"""trueframe: from folders of face videos to an ensemble of deepfake detectors, with a record of what made every file."""
+
+import os
+
+# Nothing phones home. This runs before any library that would; what the user has set by hand is left as it is.
+for _switch, _value in {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}.items():
+    os.environ.setdefault(_switch, _value)

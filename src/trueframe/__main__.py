@@ -1,0 +1,5 @@
+"""`python -m trueframe`."""
+
+from trueframe.cli import main
+
+main()

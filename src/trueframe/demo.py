@@ -1,0 +1,451 @@
+"""A small data set in DFDC's layout, drawn from the public-domain portrait that scikit-image ships.
+
+Every *scene* is one recording: a variation of the portrait (a mildly different face each time) moves before a
+background, under its own light, through its own camera. A *fake* is made as real ones are: in each frame of its
+original the face is cut out in a small square, changed (warped, recoloured, resampled, as a network with 64 to 128
+pixels of output would) and blended back inside the hull of its landmarks. Compression is drawn for each video alone,
+so that neither size nor bitrate tells the label. The same seed and scale give the same bytes on the same machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import filecmp
+import json
+import string
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+from skimage import data
+
+from trueframe.errors import UserError
+
+Image = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.float64]
+Progress = Callable[[int, int, str], None]
+
+# The face's outline in skimage.data.astronaut(), in pixels: jaw from the right temple down and round, then the brows.
+# Placed by hand on a drawing, around the five points that MTCNN finds.
+HULL = np.array([
+    (184, 92), (183, 108), (184, 124), (187, 139), (191, 152), (198, 164), (208, 173), (222, 178), (237, 177),
+    (249, 170), (258, 160), (264, 147), (267, 132), (268, 116), (267, 100), (262, 90), (250, 87), (236, 87), (226, 88),
+    (214, 85), (202, 84), (192, 87),
+], np.float64)  # fmt: skip
+# What a change of identity moves: eyes, nose, mouth corners (all five from MTCNN), brows, cheeks, chin.
+FEATURES = np.array([
+    (204.7, 101.7), (246.9, 103.6), (225.9, 128.8), (202.4, 139.9), (245.0, 141.3), (200, 89), (252, 91), (190, 140),
+    (262, 140), (228, 172),
+], np.float64)  # fmt: skip
+FACE_CENTRE = np.array([226.0, 130.0])
+FACE_HALF_PX = 58.0  # half the side of the square that a swap cuts out, in the portrait's pixels
+# The person's outline in the portrait, in 1/2 pixels; only this is drawn before another background.
+PERSON = np.array([
+    (364, 264), (342, 246), (324, 220), (310, 178), (310, 132), (324, 98), (356, 80), (380, 64), (404, 42), (450, 32),
+    (498, 38), (544, 56), (582, 94), (600, 140), (603, 178), (596, 216), (572, 244), (553, 268), (535, 274),
+    (532, 290), (522, 324), (511, 350), (554, 376), (586, 412), (605, 450), (612, 478), (648, 498), (684, 534),
+    (702, 568), (718, 610), (724, 656), (726, 694), (750, 698), (798, 690), (844, 694), (900, 722), (948, 770),
+    (976, 826), (994, 910), (1018, 924), (1024, 940), (1024, 1024), (66, 1024), (46, 966), (52, 900), (40, 834),
+    (52, 750), (56, 676), (70, 620), (84, 562), (104, 526), (140, 484), (188, 446), (220, 422), (234, 412),
+    (228, 384), (234, 370), (258, 338), (290, 310), (328, 298), (370, 298), (368, 282),
+], np.float64)  # fmt: skip
+BACKGROUNDS = ("coffee", "rocket", "brick", "grass", "gravel", "hubble_deep_field", "portrait", "drawn", "drawn")
+RATES = (Fraction(25), Fraction(30), Fraction(30000, 1001))
+LANDSCAPE = ((320, 240), (352, 288), (400, 300), (480, 270), (432, 324))
+PORTRAIT = ((240, 320), (270, 360), (288, 352))
+
+
+@dataclass(frozen=True)
+class DemoScale:
+    """How much to write; the defaults are the demo, tests take less."""
+
+    parts: int = 3
+    originals: int = 5  # per train part
+    fakes: tuple[int, ...] = (2, 1, 2, 3, 1)  # of each original of a part, repeated as needed
+    test_videos: int = 14  # half of them fakes
+    frames: tuple[int, int] = (40, 56)  # fewest and most frames of a video
+    specials: bool = True  # the videos that show how trouble is handled
+
+
+@dataclass(frozen=True)
+class DemoVideo:
+    """One video of the plan. `scene` numbers its recording, `swap` its fake (0: none)."""
+
+    folder: str  # below data/raw, such as "train/part_00"
+    name: str
+    label: int
+    scene: int
+    swap: int = 0
+    original: str | None = None
+    role: str = "ordinary"  # or no_face, two_faces, truncated, missing_original
+
+    @property
+    def path(self) -> str:
+        return f"{self.folder}/{self.name}"
+
+
+def plan_demo(seed: int = 20, scale: DemoScale | None = None) -> tuple[DemoVideo, ...]:
+    """The videos that `write_demo` writes for this seed and scale, in the order of writing, without writing them."""
+    scale = scale or DemoScale()
+    names = _names(np.random.default_rng((seed, 1)))
+    videos: list[DemoVideo] = []
+
+    def add_scene(folder: str, fakes: int, role: str = "ordinary") -> None:
+        scene = videos[-1].scene + 1 if videos else 0
+        original = next(names)
+        if role != "missing_original":
+            videos.append(DemoVideo(folder, original, 0, scene, role=role))
+        for swap in range(1, fakes + 1):
+            videos.append(DemoVideo(folder, next(names), 1, scene, swap, original, role))
+
+    for part in range(scale.parts):
+        for i in range(scale.originals):
+            add_scene(f"train/part_{part:02d}", scale.fakes[i % len(scale.fakes)])
+    if scale.specials:
+        for i, (role, fakes) in enumerate((("no_face", 0), ("two_faces", 1), ("missing_original", 1))):
+            add_scene(f"train/part_{i % scale.parts:02d}", fakes, role)
+    scenes = videos[-1].scene + 1
+    roles = ["ordinary"] * scale.test_videos + (["no_face", "truncated"] if scale.specials else [])
+    for i, role in enumerate(roles):
+        swap = 0 if role == "no_face" else 1 - i % 2
+        videos.append(DemoVideo("test/part_00", next(names), swap, scenes + i, swap, role=role))
+    return tuple(videos)
+
+
+def specials(videos: Sequence[DemoVideo]) -> dict[str, tuple[str, ...]]:
+    """The paths (below data/raw) of the videos that are not ordinary, by role."""
+    roles = sorted({video.role for video in videos} - {"ordinary"})
+    return {role: tuple(video.path for video in videos if video.role == role) for role in roles}
+
+
+def write_demo(
+    out: Path, *, seed: int = 20, scale: DemoScale | None = None, progress: Progress | None = None
+) -> tuple[DemoVideo, ...]:
+    """Write the demo data set below `out` (data/raw) and return its plan.
+
+    `progress(done, total, path)` is called after each video. The parts are drawn in a temporary folder beside `out`
+    and renamed into place, so a part is there in full or not at all. Where the same demo lies already, in full or some
+    of its parts, only what is missing is added.
+
+    Raises:
+        UserError: `out` holds a file that this demo would not write, or one with other content.
+    """
+    videos = plan_demo(seed, scale)
+    parts = sorted({video.folder for video in videos})
+    _refuse_strangers(out, parts)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+        fresh = Path(folder)
+        for part in parts:
+            (fresh / part).mkdir(parents=True)
+            _write_labels(fresh / part, [video for video in videos if video.folder == part])
+        for done, video in enumerate(_write_videos(fresh, seed, scale or DemoScale(), videos), start=1):
+            if progress:
+                progress(done, len(videos), video.path)
+        for part in parts:
+            if (out / part).exists():
+                _refuse_difference(fresh / part, out / part)
+        for part in parts:
+            if not (out / part).exists():
+                (out / part).parent.mkdir(parents=True, exist_ok=True)
+                (fresh / part).rename(out / part)
+    return videos
+
+
+def _names(rng: np.random.Generator) -> Iterator[str]:
+    """Ten random letters and .mp4, as DFDC names its files; no name twice."""
+    seen: set[str] = set()
+    while True:
+        name = "".join(rng.choice(list(string.ascii_lowercase), 10)) + ".mp4"
+        if name not in seen:
+            seen.add(name)
+            yield name
+
+
+def _refuse_strangers(out: Path, parts: Sequence[str]) -> None:
+    """Raise UserError where `out` holds anything but this demo's parts; hidden files at the top are let be."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: a file: expected a folder for the demo data; remove it or choose another folder")
+    tops = sorted({part.split("/")[0] for part in parts})
+    found = [path for path in sorted(out.glob("*")) if not path.name.startswith(".") and path.name not in tops]
+    found += [path for top in tops for path in sorted((out / top).glob("*")) if f"{top}/{path.name}" not in parts]
+    if found:
+        raise UserError(
+            f"{found[0]}: not a part of the demo data: expected an empty folder or the same demo in {out}; "
+            "move the data away or choose another folder"
+        )
+
+
+def _refuse_difference(fresh: Path, old: Path) -> None:
+    """Raise UserError where the folder `old` is not the same, byte for byte, as `fresh`."""
+    for path in sorted({path.name for folder in (fresh, old) for path in folder.iterdir()}):
+        same = (fresh / path).is_file() and (old / path).is_file()
+        if not same or not filecmp.cmp(fresh / path, old / path, shallow=False):
+            raise UserError(
+                f"{old / path}: differs from the demo data: expected an empty folder or the same demo in {old}; "
+                "move the data away or choose another folder"
+            )
+
+
+def _write_labels(folder: Path, videos: Sequence[DemoVideo]) -> None:
+    """metadata.json for a train part, as DFDC writes it; labels.csv for a test part."""
+    videos = sorted(videos, key=lambda video: video.name)
+    if folder.parent.name == "test":
+        with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(("filename", "label"))
+            rows.writerows((video.name, video.label) for video in videos)
+        return
+    metadata: dict[str, dict[str, str]] = {}
+    for video in videos:
+        metadata[video.name] = {"label": "FAKE" if video.label else "REAL", "split": "train"}
+        if video.original:
+            metadata[video.name]["original"] = video.original
+    (folder / "metadata.json").write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_videos(root: Path, seed: int, scale: DemoScale, videos: Sequence[DemoVideo]) -> Iterator[DemoVideo]:
+    """Draw each scene once, write its videos, and yield each when it is written."""
+    for number, of_scene in groupby(videos, key=lambda video: video.scene):
+        group = tuple(of_scene)
+        people = {"no_face": 0, "two_faces": 2}.get(group[0].role, 1)
+        scene = _Scene(np.random.default_rng((seed, 2, number)), people, scale.frames)
+        frames = [scene.draw(t) for t in range(scene.frames)]
+        for video in group:
+            rng = np.random.default_rng((seed, 3, number, video.swap))
+            swap = _Swap(rng, scene) if video.swap else None
+            shown = [swap(frame, t) for t, frame in enumerate(frames)] if swap else frames
+            path = root / video.path
+            _encode(path, shown, scene.rate, crf=int(rng.integers(18, 29)))
+            if video.role == "truncated":
+                path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+            yield video
+
+
+def _encode(path: Path, frames: Sequence[Image], rate: Fraction, crf: int) -> None:
+    """H.264 in mp4, one thread and no times or versions in it, so that the same frames give the same bytes.
+
+    The index stands before the pictures (faststart): a file cut short still opens and breaks where it is cut.
+    """
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    with av.open(str(path), "w", format="mp4", options=options) as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1
+        stream.options = {"crf": str(crf), "preset": "veryfast", "flags": "+bitexact"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def _wave(rng: np.random.Generator, frames: int, size: float) -> Array:
+    """A smooth path of about +-size: two slow sines."""
+    t = np.arange(frames) / frames
+    cycles, phases = rng.uniform(0.3, 1.6, 2), rng.uniform(0, 2 * np.pi, 2)
+    weights = size * np.array([0.7, 0.3])
+    return np.asarray((weights * np.sin(2 * np.pi * np.outer(t, cycles) + phases)).sum(axis=1))
+
+
+def _shift(x: float, y: float) -> Array:
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
+
+
+def _turn(scale_x: float, scale_y: float, angle: float) -> Array:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[scale_x * c, -scale_y * s, 0], [scale_x * s, scale_y * c, 0], [0, 0, 1]], np.float64)
+
+
+def _bend(points: Array, moves: Array, width: float, grid: Array) -> Array:
+    """How far each of `grid` (..., 2) is moved when `points` (n, 2) move by `moves` (n, 2): a sum of Gaussians."""
+    total = np.zeros_like(grid)
+    for point, move in zip(points, moves, strict=True):
+        near = np.exp(-((grid - point) ** 2).sum(axis=-1, keepdims=True) / (2 * width**2))
+        total += near * move
+    return total
+
+
+def _grid(size: int) -> Array:
+    """Pixel coordinates (size, size, 2) as x, y."""
+    y, x = np.mgrid[0:size, 0:size]
+    return np.stack([x, y], axis=-1).astype(np.float64)
+
+
+def _colours(rng: np.random.Generator, strength: float) -> npt.NDArray[np.float32]:
+    """A 3x4 matrix for cv2.transform: gain per channel, saturation and offset, all about `strength` off neutral."""
+    gains = np.diag(rng.uniform(1 - strength, 1 + strength, 3))
+    saturation = rng.uniform(1 - 2 * strength, 1 + 2 * strength)
+    grey = np.full((3, 3), 1 / 3)
+    matrix = gains @ (saturation * np.eye(3) + (1 - saturation) * grey)
+    return np.hstack([matrix, rng.uniform(-60, 60, (3, 1)) * strength]).astype(np.float32)
+
+
+class _Person:
+    """A variation of the portrait and its way through a video: `picture`, `alpha`, `hull` and `places` (n, 3, 3)."""
+
+    def __init__(self, rng: np.random.Generator, size: tuple[int, int], frames: int, where: tuple[float, float]):
+        portrait = data.astronaut()
+        moves = rng.normal(0, 1.6, FEATURES.shape).clip(-3.5, 3.5)
+        field = _grid(512) - _bend(FEATURES, moves, 16, _grid(512))
+        face = cv2.remap(portrait, field.astype(np.float32), None, cv2.INTER_CUBIC)
+        self.picture = cv2.transform(face, _colours(rng, 0.08))
+        self.hull = HULL + _bend(FEATURES, moves, 16, HULL)
+        outline = np.zeros((512, 512), np.float32)
+        cv2.fillPoly(outline, [(PERSON * 8).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
+        self.alpha = cv2.GaussianBlur(outline, (0, 0), 1.2)
+        self.places = self._ways(rng, size, frames, where)
+
+    def _ways(
+        self, rng: np.random.Generator, size: tuple[int, int], frames: int, where: tuple[float, float]
+    ) -> list[Array]:
+        """The perspective matrix from the portrait to each frame."""
+        width, height = size
+        face_px = rng.uniform(72, 0.36 * min(size)) if where[1] == 0 else rng.uniform(70, 86)
+        scale = face_px / 86 * np.exp(_wave(rng, frames, rng.uniform(0.01, 0.06)))
+        x = width * (where[0] + rng.uniform(-0.1, 0.1) * (where[1] == 0)) + _wave(rng, frames, rng.uniform(2, 14))
+        y = height * rng.uniform(0.42, 0.52) + _wave(rng, frames, rng.uniform(1, 8))
+        roll = rng.uniform(-0.15, 0.15) + _wave(rng, frames, rng.uniform(0.01, 0.08))
+        nod = rng.uniform(-3e-4, 3e-4, 2)[:, None] + [_wave(rng, frames, 3e-4), _wave(rng, frames, 2e-4)]
+        side = rng.choice([-1.0, 1.0])
+        stretch = rng.uniform(0.95, 1.06)
+        ways = []
+        for t in range(frames):
+            tilt = np.eye(3)
+            tilt[2, :2] = nod[:, t]
+            turn = _turn(side * scale[t] * stretch, scale[t], 0) @ tilt @ _shift(*-FACE_CENTRE)
+            ways.append(_shift(x[t], y[t]) @ _turn(1, 1, roll[t]) @ turn)
+        return ways
+
+
+class _Scene:
+    """One recording: size, rate, people, background, light and camera, all drawn from `rng`."""
+
+    def __init__(self, rng: np.random.Generator, people: int, frames: tuple[int, int]):
+        sizes = PORTRAIT if people == 1 and rng.random() < 0.25 else LANDSCAPE
+        self.size = (480, 300) if people == 2 else sizes[rng.integers(len(sizes))]
+        self.rate = RATES[rng.integers(len(RATES))]
+        self.frames = int(rng.integers(frames[0], frames[1] + 1))
+        spots = ((0.27, 1.0), (0.73, 1.0)) if people == 2 else ((0.5, 0.0),)[:people]
+        self.people = tuple(_Person(rng, self.size, self.frames, spot) for spot in spots)
+        self.background, self.views = self._set(rng)
+        self.light = self._light(rng)
+        self.flicker = 1 + _wave(rng, self.frames, rng.uniform(0.0, 0.06))
+        width, height = self.size
+        grain = rng.normal(0, rng.uniform(0.8, 4.0), (height + 32, width + 32, 1))
+        self.grain = np.repeat(grain, 3, axis=2).astype(np.int16)
+        self.grain_at = rng.integers(0, 32, (self.frames, 2))
+        self.softness = float(rng.choice([0, 0.5, 0.8, 1.1]))
+
+    def _set(self, rng: np.random.Generator) -> tuple[Image, list[Array]]:
+        """A background picture and the matrix from it to each frame."""
+        kind = str(rng.choice(BACKGROUNDS))
+        if kind == "drawn":
+            picture = _drawn_background(rng)
+        else:
+            picture = data.astronaut()[:200, 300:] if kind == "portrait" else getattr(data, kind)()
+        if picture.ndim == 2:
+            picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+        picture = cv2.transform(picture, _colours(rng, 0.25))
+        width, height = self.size
+        fit = 1.2 * max(width / picture.shape[1], height / picture.shape[0])
+        picture = cv2.GaussianBlur(cv2.resize(picture, None, fx=fit, fy=fit), (0, 0), rng.uniform(0.6, 2.5))
+        spare = np.array([picture.shape[1] - width, picture.shape[0] - height]) / 2
+        x, y = _wave(rng, self.frames, 0.9), _wave(rng, self.frames, 0.9)
+        return picture, [_shift(-spare[0] * (1 + a), -spare[1] * (1 + b)) for a, b in zip(x, y, strict=True)]
+
+    def _light(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """Gain per pixel and channel: exposure, colour temperature, a gradient and a vignette."""
+        width, height = self.size
+        y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+        angle = rng.uniform(0, 2 * np.pi)
+        slope = 1 + rng.uniform(0, 0.25) * (x * np.cos(angle) + y * np.sin(angle))
+        corners = 1 - rng.uniform(0, 0.25) * (x**2 + y**2) / 2
+        warmth = rng.uniform(-0.12, 0.12)
+        gains = rng.uniform(0.75, 1.1) * np.array([1 + warmth, 1.0, 1 - warmth])
+        return ((slope * corners)[..., None] * gains).astype(np.float32)
+
+    def draw(self, t: int) -> Image:
+        """Frame `t` as RGB, (height, width, 3)."""
+        view = self.views[t][:2]
+        frame = cv2.warpAffine(self.background, view, self.size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        for person in self.people:
+            alpha = cv2.warpPerspective(person.alpha, person.places[t], self.size)
+            picture = cv2.warpPerspective(person.picture, person.places[t], self.size)
+            frame = cv2.blendLinear(picture, frame, alpha, 1 - alpha)
+        frame = cv2.multiply(frame, self.light, scale=float(self.flicker[t]), dtype=cv2.CV_8U)
+        if self.softness:
+            frame = cv2.GaussianBlur(frame, (0, 0), self.softness)
+        x, y = self.grain_at[t]
+        width, height = self.size
+        return np.asarray(cv2.add(frame, self.grain[y : y + height, x : x + width], dtype=cv2.CV_8U), np.uint8)
+
+
+def _drawn_background(rng: np.random.Generator) -> Image:
+    """A room of soft coloured blobs and boxes, (360, 480, 3)."""
+    picture = np.full((360, 480, 3), rng.integers(40, 200, 3), np.uint8)
+    for _ in range(14):
+        x, y, size = (int(v) for v in rng.integers((0, 0, 15), (480, 360, 110)))
+        colour = [int(v) for v in rng.integers(20, 235, 3)]
+        if rng.random() < 0.5:
+            cv2.circle(picture, (x, y), size // 2, colour, -1, cv2.LINE_AA)
+        else:
+            cv2.rectangle(picture, (x, y), (x + size, y + size * 2), colour, -1)
+    return picture
+
+
+class _Swap:
+    """One way to fake the first person of a scene; called with a frame and its number, returns the fake frame."""
+
+    def __init__(self, rng: np.random.Generator, scene: _Scene):
+        self.person = scene.people[0]
+        strength = rng.uniform(0.4, 1.0)  # from hard to see to plain
+        side = self.side = round(66 - 26 * strength + rng.uniform(-3, 3))
+        # From the portrait to the chip, the small square that the swap works on.
+        self.to_chip = _turn(side / (2 * FACE_HALF_PX), side / (2 * FACE_HALF_PX), 0) @ _shift(
+            *(FACE_HALF_PX - FACE_CENTRE)
+        )
+        features = cv2.perspectiveTransform(FEATURES[None], self.to_chip)[0]
+        moves = rng.normal(0, 2.2 * strength, FEATURES.shape).clip(-4.5, 4.5) * side / (2 * FACE_HALF_PX)
+        field = _grid(side) - _bend(features, moves, 14 * side / (2 * FACE_HALF_PX), _grid(side))
+        self.field = field.astype(np.float32)
+        self.colours = _colours(rng, 0.07 * strength)
+        self.smooth = rng.random() < 0.5
+        self.enlarge = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4]))
+        hull = cv2.convexHull(self.person.hull.astype(np.float32))
+        hull = cv2.perspectiveTransform(hull, _turn(4, 4, 0) @ self.to_chip)
+        mask = np.zeros((4 * side, 4 * side), np.float32)
+        cv2.fillConvexPoly(mask, (hull * 8).astype(np.int32), 1.0, cv2.LINE_AA, 3)
+        self.mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.01, 0.03) * 4 * side)
+        shake = rng.uniform(0.2, 0.8)
+        self.jitter = rng.normal(0, shake, (scene.frames, 2)) + _wave(rng, scene.frames, shake)[:, None]
+
+    def __call__(self, frame: Image, t: int) -> Image:
+        place = self.person.places[t]
+        large = _turn(4, 4, 0) @ self.to_chip @ np.linalg.inv(place)
+        chip = cv2.warpPerspective(frame, large, (4 * self.side, 4 * self.side))
+        chip = cv2.resize(chip, (self.side, self.side), interpolation=cv2.INTER_AREA)
+        chip = cv2.remap(chip, self.field, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        chip = cv2.transform(chip, self.colours)
+        if self.smooth:
+            chip = cv2.bilateralFilter(chip, 5, 18, 2)
+        chip = cv2.resize(chip, (4 * self.side, 4 * self.side), interpolation=self.enlarge)
+        back = _shift(*self.jitter[t]) @ np.linalg.inv(large)
+        corners = np.array([[(0, 0), (4 * self.side, 0), (4 * self.side, 4 * self.side), (0, 4 * self.side)]], np.float64)
+        spots = cv2.perspectiveTransform(corners, back)[0]
+        height, width = frame.shape[:2]
+        x0, y0 = np.floor(spots.min(axis=0)).astype(int).clip(0)
+        x1, y1 = np.minimum(np.ceil(spots.max(axis=0)).astype(int), (width, height))
+        box = (int(x1 - x0), int(y1 - y0))
+        back = _shift(-x0, -y0) @ back
+        face = cv2.warpPerspective(chip, back, box, borderMode=cv2.BORDER_REPLICATE)
+        mask = cv2.warpPerspective(self.mask, back, box)
+        fake = frame.copy()
+        fake[y0:y1, x0:x1] = cv2.blendLinear(face, np.ascontiguousarray(frame[y0:y1, x0:x1]), mask, 1 - mask)
+        return fake

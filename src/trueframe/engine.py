@@ -1,0 +1,158 @@
+"""What the Snakefile asks: the files of each unit, and which units must run. No Snakemake in here, no decisions in there."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from trueframe import raw
+from trueframe.dag import STAGES
+from trueframe.errors import UserError
+from trueframe.workspace import PARAMS, Workspace
+
+# The mtime that every record gets, so that Snakemake, which looks at mtimes, sees no order among them. Older than any
+# real file; not 0, which Snakemake takes for "no file".
+_RECORD_MTIME_S = 86_400
+_STALE = Path(".snakemake/stale")
+_PRUNED = Path(".snakemake/pruned")
+_LOCK = Path(".snakemake/trueframe.lock")
+
+
+class Engine:
+    """One parse of the Snakefile. Only the main process looks for stale units; a job's process is told what to run."""
+
+    def __init__(self, root: Path, main: bool, config: dict[str, Any]) -> None:
+        """Check the workspace and make its records' times equal. Raises UserError with what the user must mend."""
+        raw.require(root)
+        self._workspace = Workspace(root)
+        self._root = root
+        self._main = main
+        self._lock: IO[str] | None = None
+        self._use_own_code()
+        if not main:
+            return
+        _refuse_overrides(config, root / PARAMS)
+        _refuse_hardlinks(self._workspace.hashes.cache_types)
+        if self._free():
+            self._level_times()
+
+    def _use_own_code(self) -> None:
+        """Jobs run the workspace's code with the Python that runs Snakemake, whatever else is installed."""
+        paths = {"PYTHONPATH": str(self._root / "src"), "PATH": str(Path(sys.executable).parent)}
+        for variable, first in paths.items():
+            others = [path for path in os.environ.get(variable, "").split(os.pathsep) if path not in ("", first)]
+            os.environ[variable] = os.pathsep.join([first, *others])
+
+    def _level_times(self) -> None:
+        for stage, entry in STAGES.items():
+            for unit in self._workspace.layout.units(stage):
+                record = self._root / entry.record_path(unit)
+                for follow in (True, False):  # a symlink into DVC's cache: Snakemake takes the later of the two times
+                    if record.exists():
+                        os.utime(record, (_RECORD_MTIME_S, _RECORD_MTIME_S), follow_symlinks=follow)
+
+    def records(self, stage: str) -> list[str]:
+        """The records of all units of a stage."""
+        return [str(STAGES[stage].record_path(unit)) for unit in self._workspace.layout.units(stage)]
+
+    def upstream(self, stage: str, unit: str) -> list[str]:
+        """The records of the units that a unit reads from."""
+        return [str(STAGES[name].record_path(source)) for name, source in self._workspace.layout.upstream(stage, unit)]
+
+    def artifacts(self, stage: str, unit: str) -> list[str]:
+        """The artifacts that a unit reads."""
+        return [str(path) for path in self._workspace.layout.inputs(stage, unit)]
+
+    def stale(self, stage: str, unit: str) -> list[str]:
+        """New files, named after the reasons, that make Snakemake run a stale unit; none for a fresh one.
+
+        A unit whose files are missing needs none. Each file's content is new each time: Snakemake would hold an equal
+        checksum from an earlier run against the rerun.
+        """
+        if not self._main:
+            return []
+        markers = [_STALE / stage / unit / _file_name(reason) for reason in self._workspace.reasons(stage, unit)]
+        for marker in markers:
+            (self._root / marker).parent.mkdir(parents=True, exist_ok=True)
+            (self._root / marker).write_text(f"{time.time_ns()}\n", encoding="utf-8")
+        return [str(marker) for marker in markers]
+
+    def orphans(self, stage: str) -> list[str]:
+        """The file that asks for a job to remove what removed parts and seeds left in a stage; none when nothing is left."""
+        if not self._main or not self._workspace.orphans(stage):
+            return []
+        marker = self._root / _PRUNED / stage
+        marker.unlink(missing_ok=True)
+        return [str(_PRUNED / stage)]
+
+    def all_orphans(self) -> list[str]:
+        """The same for every stage."""
+        return [marker for stage in STAGES for marker in self.orphans(stage)]
+
+    def share(self, stage: str, cores: int | None) -> int:
+        """Cores for a job of a stage: as many as there are for each of its units, and one at least."""
+        return max(1, (cores or 1) // max(1, len(self._workspace.layout.units(stage))))
+
+    def start(self) -> None:
+        """Take the workspace for this run. Raises UserError when another run has it; a killed run's hold ends with it."""
+        path = self._root / _LOCK
+        path.parent.mkdir(exist_ok=True)
+        self._lock = path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            raise UserError(
+                f"{path}: another run (process {holder}) works in this folder; wait until it ends, then run again"
+            ) from error
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()
+
+    def _free(self) -> bool:
+        path = self._root / _LOCK
+        if not path.exists():
+            return True
+        with path.open("r", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+
+def _file_name(reason: str) -> str:
+    """A reason as a file name: plain characters, short, and different for different reasons."""
+    plain = re.sub(r"[^\w.+-]", "_", reason, flags=re.ASCII)
+    if plain == reason and len(plain) <= 100:
+        return plain
+    return f"{plain[:100]}-{hashlib.sha256(reason.encode()).hexdigest()[:8]}"
+
+
+def _refuse_overrides(config: dict[str, Any], path: Path) -> None:
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    changed = sorted(key for key in config.keys() | values.keys() if config.get(key) != values.get(key))
+    if changed:
+        raise UserError(
+            f"--config {', '.join(changed)}: parameters come from {path.name} alone, so that a record can tell them; "
+            f"edit {path.name}, or use `dvc exp run -S {changed[0]}.…=…`"
+        )
+
+
+def _refuse_hardlinks(cache_types: list[str]) -> None:
+    if "hardlink" in cache_types:
+        raise UserError(
+            f".dvc/config: cache.type {','.join(cache_types)}: hardlinks make artifacts read-only and Snakemake won't replace "
+            "them; use `dvc config cache.type reflink,symlink,copy` or any of these (symlink keeps no second copy)"
+        )
+
+

@@ -1,0 +1,336 @@
+"""The one configuration, typed: a model per section of params.yaml, and a section per stage.
+
+What stands here can change a byte of a result; what can't (workers, devices, servers) is no parameter. Defaults are not
+given: params.yaml says every value, so that a result's record does too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trueframe.errors import UserError
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Thresholds = Annotated[list[Probability], Field(min_length=3, max_length=3)]
+_THRESHOLDS = "score above which a face passes MTCNN's three nets (P, R, O)"
+
+
+class Section(BaseModel):
+    """A section: strict types, no unknown keys, no change after it is read."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Index(Section):
+    """Which videos there are."""
+
+    min_frames: int = Field(ge=1, description="a video with fewer frames gets the status too_few_frames")
+
+
+class TrainSampling(Section):
+    """Faces of training videos."""
+
+    every_n_frames: int = Field(ge=1, description="one frame of so many is searched and cropped, from the first on")
+    thresholds: Thresholds = Field(description=_THRESHOLDS)
+
+
+class TestSampling(Section):
+    """Faces of test videos."""
+
+    frames: int = Field(ge=1, description="frames searched and cropped, evenly spaced over the video")
+    thresholds: Thresholds = Field(description=_THRESHOLDS)
+
+
+class Scale(Section):
+    """A row of the detector's scale table."""
+
+    up_to_px: int = Field(ge=1, description="longest side of a frame, in pixels, to which the row applies")
+    scale: float = Field(gt=0, le=4, description="factor by which the frame is resized before detection")
+
+
+class Bboxes(Section):
+    """Where the faces are: MTCNN and tracks."""
+
+    train: TrainSampling
+    test: TestSampling
+    min_face_px: int = Field(ge=20, description="smallest face searched, in pixels of the resized frame")
+    scales: list[Scale] = Field(min_length=1, description="rows by growing up_to_px; the first that fits is used")
+    scale_above: float = Field(gt=0, le=4, description="factor for frames longer than the last row's up_to_px")
+    track_overlap: Probability = Field(description="least overlap (IoU) of a face's boxes in two sampled frames")
+    track_gap: int = Field(ge=0, description="sampled frames that a face may be missing and keep its track")
+
+    @model_validator(mode="after")
+    def _rows_grow(self) -> Bboxes:
+        sides = [row.up_to_px for row in self.scales]
+        if sides != sorted(set(sides)):
+            raise ValueError(f"scales: up_to_px must grow from row to row, not {sides}")
+        return self
+
+
+class Crops(Section):
+    """The faces' images."""
+
+    margin: float = Field(ge=0, le=2, description="share of the box's width and height added on each side")
+    png_compression: int = Field(ge=0, le=9, description="zlib level of the PNGs: the pixels are the same at each")
+
+
+class Landmarks(Section):
+    """Five points per crop of a real video: MTCNN on the crop."""
+
+    thresholds: Thresholds = Field(description=_THRESHOLDS)
+    min_face_px: int = Field(ge=20, description="smallest face searched, in pixels of the crop")
+
+
+class Masks(Section):
+    """Where a fake differs from its original: SSIM."""
+
+    window_px: int = Field(ge=3, le=31, description="side of the SSIM window, in pixels, odd")
+
+    @model_validator(mode="after")
+    def _window_is_odd(self) -> Masks:
+        if self.window_px % 2 == 0:
+            raise ValueError(f"window_px: {self.window_px} must be odd")
+        return self
+
+
+class Folds(Section):
+    """Which crops are held out together."""
+
+    method: Literal["part", "original"] = Field(
+        description="part: whole parts make a fold; original: a real video with its fakes stays in one fold"
+    )
+    count: int = Field(ge=2, description="number of folds")
+    seed: int = Field(ge=0, lt=2**32, description="seed of the deal")
+
+
+class Augmentation(Section):
+    """Probability of each change of a training crop, in the order in which they are made."""
+
+    jpeg: Probability = Field(description="JPEG compression at quality jpeg_quality_min to 100")
+    jpeg_quality_min: int = Field(ge=1, le=100, description="lowest JPEG quality")
+    noise: Probability = Field(description="Gaussian noise")
+    blur: Probability = Field(description="Gaussian blur of 3 pixels")
+    flip: Probability = Field(description="left and right exchanged")
+    colour: Probability = Field(description="one of brightness-contrast, FancyPCA, hue-saturation")
+    grey: Probability = Field(description="colours taken away")
+    move: Probability = Field(description="shift, scale and rotation together")
+    shift: Probability = Field(description="largest shift, as a share of the side")
+    scale: Probability = Field(description="largest change of scale, as a share")
+    rotate_deg: float = Field(ge=0, le=180, description="largest rotation, in degrees")
+
+
+class Models(Section):
+    """The training of one model per seed."""
+
+    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(min_length=1, description="one model is trained per seed")
+    encoder: str = Field(min_length=1, description="name of a timm model")
+    weights: str = Field(
+        min_length=1,
+        description="hub: the encoder's weights from timm's hub; none: random ones; else: path of a safetensors file",
+    )
+    size_px: int = Field(ge=32, le=1024, description="side of the square input, in pixels")
+    holdout_fold: int = Field(ge=0, description="fold that validates and never trains")
+    epochs: int = Field(ge=1, description="passes over the balanced sample")
+    batches_per_epoch: int | None = Field(ge=1, description="batches in an epoch; null: as many as the sample fills")
+    batch_size: int = Field(ge=2, description="crops in a batch, over all devices")
+    lr: float = Field(gt=0, le=10, description="learning rate at the start")
+    lr_power: float = Field(ge=0, le=10, description="power of the polynomial decay")
+    schedule_batches: int | None = Field(
+        ge=1, description="batches after which the rate would be 0; null: the training's own length"
+    )
+    momentum: float = Field(ge=0, lt=1, description="momentum of SGD, Nesterov's when above 0")
+    weight_decay: float = Field(ge=0, le=1, description="weight decay of SGD")
+    clip_norm: float = Field(gt=0, description="largest norm of the gradient")
+    drop_path: float = Field(ge=0, lt=1, description="stochastic depth of the encoder")
+    dropout: float = Field(ge=0, lt=1, description="dropout before the last layer")
+    label_smoothing: float = Field(ge=0, lt=1, description="targets are moved by half of this towards 0.5")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = Field(description="Lightning Fabric's name of the precision")
+    threads: int = Field(ge=1, le=64, description="CPU threads of the arithmetic; sums depend on it")
+    validation_every_n_frames: int = Field(ge=1, description="crops of every so many frames validate")
+    choice_fake_weight: float = Field(
+        ge=0, le=10, description="w in (w * fake log loss + real log loss) / 2, the figure that chooses the epoch"
+    )
+    augmentation: Augmentation
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Models:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds: {self.seeds} must differ from each other")
+        return self
+
+
+class Predictions(Section):
+    """A score per crop and model."""
+
+    batch_size: int = Field(ge=1, description="crops scored at once")
+    threads: int = Field(ge=1, le=64, description="CPU threads of the arithmetic; sums depend on it")
+    train_folds: Literal["held_out", "all"] = Field(
+        description="crops of train parts to score: those of the held-out fold, or all, to see how training crops score"
+    )
+
+
+class Pooling(Section):
+    """How a video's crops make its score, per model."""
+
+    rule: Literal["confident", "mean"] = Field(
+        description="mean: of all scores; confident: of the high ones where enough are high, of the low ones where "
+        "nearly all are low, else of all"
+    )
+    high: Probability = Field(description="a score above this is high")
+    high_share: float = Field(gt=0, le=1, description="high scores count when more than floor(this times n) of n scores")
+    high_count: int = Field(ge=0, description="and more than this number are high")
+    low: Probability = Field(description="a score below this is low")
+    low_share: float = Field(gt=0, le=1, description="low scores count when more than this times n of n scores are low")
+
+
+class Submission(Section):
+    """A score per test video."""
+
+    pooling: Pooling
+    unknown_score: Probability = Field(description="score of a video that has no usable face; the detail file says why")
+
+
+class Evaluation(Section):
+    """How good the scores are."""
+
+    pooling: Pooling
+    unknown_score: Probability = Field(description="score of a labelled test video that has no usable face")
+    threshold: Probability = Field(description="a score of at least this counts as fake, for the accuracy")
+    log_loss_clip: float = Field(gt=0, lt=0.5, description="scores are kept this far from 0 and 1 in the log loss")
+    calibration_bins: int = Field(ge=2, le=100, description="bins of equal width of the calibration plot")
+
+
+class Params(Section):
+    """params.yaml as a whole."""
+
+    index: Index
+    bboxes: Bboxes
+    crops: Crops
+    landmarks: Landmarks
+    masks: Masks
+    folds: Folds
+    models: Models
+    predictions: Predictions
+    submission: Submission
+    evaluation: Evaluation
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> Params:
+        if self.models.holdout_fold >= self.folds.count:
+            raise ValueError(
+                f"models.holdout_fold: {self.models.holdout_fold} must be below folds.count, which is {self.folds.count}"
+            )
+        return self
+
+
+def parse(text: str, name: str) -> Params:
+    """Check the text of a parameters file called `name`; raises UserError with every wrong key, its value and what fits."""
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{name}: not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{name}: expected a mapping of sections ({', '.join(Params.model_fields)}), found {values!r}")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_problem(dict(item))}" for item in error.errors())
+        raise UserError(f"{name}: {error.error_count()} wrong; mend and run again:\n{problems}") from error
+
+
+def load(path: Path) -> Params:
+    """Read and check a parameters file; raises UserError when it is absent or wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: not there; run trueframe in the folder of the workspace, where params.yaml is") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from error
+    return parse(text, str(path))
+
+
+def _problem(error: dict[str, Any]) -> str:
+    key = ".".join(str(step) for step in error["loc"])
+    prefix = f"{key}: " if key else ""
+    if error["type"] == "extra_forbidden":
+        return f"{prefix}unknown; allowed here: {', '.join(_siblings(error['loc']))}"
+    if error["type"] == "missing":
+        return f"{prefix}missing; docs/params.md tells what it means"
+    if error["type"] == "value_error":
+        return f"{prefix}{error['ctx']['error']}"
+    hint = ""
+    if isinstance(error["input"], str) and _is_number(error["input"]):
+        hint = " (YAML reads this as text: write 1.0e-4 rather than 1e-4, and no quotes)"
+    return f"{prefix}{error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}{hint}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Params
+    for step in location[:-1]:
+        if isinstance(step, str):
+            model = _section_of(model.model_fields[step].annotation) or model
+    return list(model.model_fields)
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def document() -> str:
+    """docs/params.md: every parameter with its type, its range and its meaning."""
+    lines = [
+        "# params.yaml",
+        "",
+        "Generated from `src/trueframe/params.py` by `trueframe params`; a test keeps it in step.",
+        "A value that can't change a byte of a result (workers, devices, servers) is no parameter.",
+    ]
+    for name, field in Params.model_fields.items():
+        section = _section_of(field.annotation)
+        assert section is not None
+        lines += ["", f"## {name}", "", section.__doc__ or "", "", "| parameter | values | meaning |", "|---|---|---|"]
+        lines += [f"| `{key}` | {values} | {meaning} |" for key, values, meaning in _rows(section, name)]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    schema = model.model_json_schema()
+    for name, field in model.model_fields.items():
+        key = f"{prefix}.{name}"
+        section = _section_of(field.annotation)
+        if field.description:
+            yield key, _values(schema["properties"][name]), field.description
+        if section is not None:
+            yield from _rows(section, key + ("[]" if "list" in str(field.annotation) else ""))
+
+
+def _values(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(_values(choice) for choice in schema["anyOf"])
+    if schema.get("type") == "array":
+        size = f"{schema['minItems']} × " if schema.get("minItems") == schema.get("maxItems") else "list of "
+        return size + _values(schema["items"])
+    kind = {"integer": "whole number", "number": "number", "string": "text", "null": "null"}.get(schema.get("type", ""), "row")
+    limits = [
+        f"{sign} {schema[key]:g}"
+        for key, sign in {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}.items()
+        if key in schema
+    ]
+    return " ".join([kind, ", ".join(limits)]).strip()

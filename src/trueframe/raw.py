@@ -1,0 +1,84 @@
+"""The raw videos: which parts there are, and whether a part's content is what a record saw."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trueframe.errors import UserError
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+RAW = Path("data/raw")
+LABELS = "labels.csv"
+
+
+def parts(root: Path, kind: str) -> tuple[str, ...]:
+    """Names of the parts of a kind ("train" or "test"), sorted: the folders in data/raw/<kind>."""
+    folder = root / RAW / kind
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+
+
+def require(root: Path) -> None:
+    """Raise UserError when there are no raw videos to work on."""
+    if not (root / RAW).is_dir():
+        raise UserError(
+            f"{RAW}: not there; put train parts in {RAW}/train/<part>/ and test parts in {RAW}/test/<part>/, "
+            "or write the demo's with `trueframe demo-data`, or fetch a shared set with `dvc pull`"
+        )
+    if not parts(root, "train") and not parts(root, "test"):
+        raise UserError(f"{RAW}: has no part; expected folders {RAW}/train/<part>/ with videos and metadata.json")
+
+
+class Hashes:
+    """Content of raw files by DVC's own MD5 and through DVC's own memory of it (by inode, time and size).
+
+    So a video is hashed once, whoever asks first: DVC or we.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """`root`: the workspace, a DVC repository."""
+        self._root = root
+
+    def part(self, unit: str) -> dict[str, str]:
+        """Path, relative to the workspace, to "md5:<digest>" of each file that `index` reads of a part."""
+        folder = self._root / RAW / unit
+        names = sorted(path.name for path in folder.iterdir() if path.name != LABELS and not path.name.startswith("."))
+        return {f"{RAW}/{unit}/{name}": self._digest(folder / name) for name in names}
+
+    def labels(self, unit: str) -> dict[str, str]:
+        """The same of a test part's labels.csv; empty where there is none."""
+        path = self._root / RAW / unit / LABELS
+        return {f"{RAW}/{unit}/{LABELS}": self._digest(path)} if path.is_file() else {}
+
+    @cached_property
+    def _repo(self) -> Repo:
+        from dvc.exceptions import NotDvcRepoError
+        from dvc.repo import Repo
+
+        try:
+            return Repo(str(self._root))
+        except NotDvcRepoError as error:
+            raise UserError(f"{self._root}: not a DVC repository; run in a clone, or run `git init` and `dvc init`") from error
+
+    def _digest(self, path: Path) -> str:
+        if not path.is_file():
+            return "not a file"
+        from dvc_data.hashfile.hash import hash_file
+        from dvc_objects.fs.local import localfs
+
+        try:
+            _, digest = hash_file(str(path), localfs, "md5", self._repo.state)
+        except PermissionError as error:
+            raise UserError(f"{path}: can't be read ({error.strerror}); give read permission or remove it") from error
+        return f"md5:{digest.value}"
+
+    @property
+    def cache_types(self) -> list[str]:
+        """How DVC links its cache into the workspace, as configured: some of reflink, hardlink, symlink, copy."""
+        configured = self._repo.config["cache"].get("type") or []
+        return [configured] if isinstance(configured, str) else list(configured)

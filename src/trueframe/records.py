@@ -1,0 +1,118 @@
+"""Records: what made a unit's artifacts. They lie beside them, travel with them through DVC, and hold no times or hosts."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import platform
+import tokenize
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trueframe.files import canonical_json, sha256_file, sha256_text, write_text
+
+FORMAT = 1
+LOCK = Path("requirements.lock")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that may change a unit's bytes.
+
+    params: the stage's section; code: module path to digest; inputs: artifact path to "sha256:…", taken from the
+    artifact's own record ("md5:…", DVC's, for raw files; "missing" where there is no record).
+    """
+
+    params: Mapping[str, Any]
+    code: Mapping[str, str]
+    inputs: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the recipe, the name of this work."""
+        return sha256_text(canonical_json(asdict(self)))
+
+
+@dataclass(frozen=True)
+class Output:
+    """An artifact: SHA-256, size in bytes, number of items (rows, images, …) in it."""
+
+    sha256: str
+    size: int
+    items: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """A unit's record. environment is told, and no reason to run again."""
+
+    stage: str
+    unit: str
+    recipe: Recipe
+    outputs: Mapping[str, Output]
+    environment: Mapping[str, str]
+
+    def write(self, path: Path) -> None:
+        """Write the record, in one step."""
+        write_text(path, canonical_json({"format": FORMAT, **asdict(self)}))
+
+
+def read(path: Path) -> Record | None:
+    """The record at `path`; None where there is none or where what lies there is no record of this format."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if value["format"] != FORMAT:
+            return None
+        return Record(
+            value["stage"],
+            value["unit"],
+            Recipe(**value["recipe"]),
+            {name: Output(**output) for name, output in value["outputs"].items()},
+            value["environment"],
+        )
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return None  # the unit counts as never made, and is made again
+
+
+def environment(root: Path) -> dict[str, str]:
+    """What the work ran on: the lock's digest, Python's version, the kind of machine."""
+    lock = root / LOCK
+    return {
+        "lock": f"sha256:{sha256_file(lock)}" if lock.is_file() else "missing",
+        "python": platform.python_version(),
+        "platform": f"{platform.system()}-{platform.machine()}".lower(),
+    }
+
+
+@functools.cache
+def code_digest(path: Path) -> str:
+    """SHA-256 of a Python module without its comments and blank lines: an edit there is no reason to run again."""
+    try:
+        source = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return "missing"
+    return f"sha256:{sha256_text(bare(source))}"
+
+
+def bare(source: str) -> str:
+    """Python source without comments and without lines that are blank outside strings. Raises SyntaxError on bad source."""
+    lines = source.splitlines()
+    inside_string: set[int] = set()
+    for token in _tokens(source):
+        (first, start), (last, _) = token.start, token.end
+        if token.type == tokenize.COMMENT:
+            lines[first - 1] = lines[first - 1][:start].rstrip()
+        elif last > first and token.type not in (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT):
+            inside_string.update(range(first, last + 1))
+    kept = [line for number, line in enumerate(lines, 1) if line.strip() or number in inside_string]
+    return "\n".join(kept) + "\n"
+
+
+def _tokens(source: str) -> list[tokenize.TokenInfo]:
+    try:
+        return list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except tokenize.TokenError as error:
+        raise SyntaxError(str(error)) from error

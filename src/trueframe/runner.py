@@ -1,0 +1,106 @@
+"""Runs one unit: hands a stage its paths and its section, and puts what it made in place with a record, or leaves all as it was."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from trueframe import raw, records
+from trueframe.dag import STAGES, Layout, Stage
+from trueframe.errors import UserError
+from trueframe.files import partial, publish, sha256_file
+from trueframe.progress import Progress
+from trueframe.tools import Silent, Tools, Tracker
+from trueframe.workspace import Workspace
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def run_unit(workspace: Workspace, stage: str, unit: str, workers: int = 1, device: str = "auto") -> bool:
+    """Make a unit's artifacts unless it is fresh; returns whether it ran.
+
+    The stage writes under temporary names. Only when it is done, the old record goes, the new artifacts take their places
+    and the new record is written, last: killed anywhere, the unit is as before or stale, never half done.
+    """
+    entry = STAGES[stage]
+    units = workspace.layout.units(stage)
+    if unit not in units:
+        raise UserError(f"{stage} {unit}: no such unit; this workspace has {', '.join(units) or 'none'}")
+    progress = Progress(f"{stage} {unit}")
+    if workspace.fresh(stage, unit):
+        progress.say("fresh, nothing to do")
+        return False
+    recipe = workspace.recipe(stage, unit)
+    missing = [path for path, digest in recipe.inputs.items() if digest == "missing"]
+    if missing:
+        raise UserError(f"{missing[0]}: not made yet; run `snakemake --cores all {stage}`, which makes what a unit needs first")
+    outputs = {name: entry.output(name, unit) for name in entry.outputs}
+    with _outputs(workspace.root, outputs.values()) as temporary:
+        with _tracker(workspace, stage, unit, recipe, progress) as tracker:
+            items = importlib.import_module(f"trueframe.stages.{stage}").run(
+                unit=unit,
+                **_paths(workspace.root, entry, unit, workspace.layout),
+                **{name: temporary[path] for name, path in outputs.items()},
+                params=getattr(workspace.params, stage),
+                tools=Tools(workers, device, progress, tracker),
+            )
+        made = {
+            str(path): records.Output(sha256_file(temporary[path]), temporary[path].stat().st_size, items[name])
+            for name, path in outputs.items()
+        }
+        (workspace.root / entry.record_path(unit)).unlink(missing_ok=True)
+        for path in outputs.values():
+            publish(workspace.root / path)
+        record = records.Record(stage, unit, recipe, made, records.environment(workspace.root))
+        record.write(workspace.root / entry.record_path(unit))
+    progress.say("done: " + ", ".join(f"{Path(path).name} {output.items} items" for path, output in made.items()))
+    return True
+
+
+def _paths(root: Path, entry: Stage, unit: str, layout: Layout) -> dict[str, Path | dict[str, Path]]:
+    """A stage's inputs as it is given them: a path, or unit to path where it reads many."""
+    paths: dict[str, Path | dict[str, Path]] = {}
+    for item in entry.inputs:
+        found = {source: root / STAGES[item.stage].output(item.output, source) for source in layout.sources(item, unit)}
+        paths[item.name] = found if item.many else next(iter(found.values()))
+    if entry.reads_raw:
+        of_tests = {part: root / raw.RAW / part for part in layout.parts("test")}
+        paths["raw"] = of_tests if entry.units == "one" else root / raw.RAW / unit
+    return paths
+
+
+@contextmanager
+def _outputs(root: Path, paths: Any) -> Iterator[Mapping[Path, Path]]:
+    """Temporary names beside the given paths; gone when the work fails, and a full disk is told as what it is."""
+    temporary = {path: partial(root / path) for path in paths}
+    try:
+        for path in temporary.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+    except OSError as error:
+        if error.errno in _FULL:
+            where = error.filename or next(iter(temporary.values())).parent
+            raise UserError(f"{where}: {error.strerror}; free some space, then run again: what was there is unharmed") from error
+        raise
+    finally:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+            shutil.rmtree(path.with_name(f"{path.name}.spool"), ignore_errors=True)
+
+
+@contextmanager
+def _tracker(workspace: Workspace, stage: str, unit: str, recipe: records.Recipe, progress: Progress) -> Iterator[Tracker]:
+    """MLflow hears of trainings; the others have nobody to tell."""
+    if stage != "models":
+        yield Silent()
+        return
+    from trueframe.tracking import MlflowTracker
+
+    folds = workspace.root / STAGES["folds"].output("table", "all")
+    with MlflowTracker.start(workspace.root, int(unit), recipe.params, recipe.digest, folds, progress.say) as tracker:
+        yield tracker

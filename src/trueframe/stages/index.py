@@ -1,0 +1,115 @@
+"""index: which videos a part has, what they are, and what is wrong with them."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trueframe import pool, tables, video
+from trueframe.errors import UserError
+from trueframe.files import sha256_file
+
+if TYPE_CHECKING:
+    from trueframe.params import Index
+    from trueframe.tools import Tools
+
+METADATA = "metadata.json"
+LABELS = "labels.csv"
+_LABELS = {"REAL": 0, "FAKE": 1}
+
+
+def run(*, unit: str, raw: Path, table: Path, params: Index, tools: Tools) -> dict[str, int]:
+    """Write a row per video of the part (tables.INDEX): every file in its folder and every name in its metadata.
+
+    raw: the part's folder. Raises UserError for a part without videos and for metadata that can't be read.
+    """
+    metadata = read_metadata(raw) if unit.startswith("train/") else {}
+    files = {path.name for path in raw.iterdir() if path.name not in (METADATA, LABELS) and not path.name.startswith(".")}
+    names = sorted(files | set(metadata))
+    if not names:
+        raise UserError(f"{raw}: no videos in this part; put videos in or remove the folder")
+    rows = []
+    with tools.progress.task(len(names), "videos") as advance:
+        look = functools.partial(_look, raw, params.min_frames)
+        for row in pool.ordered(look, names, tools.workers):
+            rows.append({**row, **_claims(row, metadata, unit)})
+            advance(1)
+    return {"table": tables.write(table, rows, tables.INDEX)}
+
+
+def read_metadata(raw: Path) -> dict[str, Any]:
+    """DFDC's metadata.json of a train part: file name to its entry. Raises UserError when it is absent or no such thing."""
+    path = raw / METADATA
+    try:
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: not there; a train part needs DFDC's metadata.json, a part without labels belongs in data/raw/test"
+        ) from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON: {error}; mend the file") from error
+    if not isinstance(metadata, dict):
+        raise UserError(f"{path}: expected an object from file name to entry, found {type(metadata).__name__}")
+    return metadata
+
+
+def _look(raw: Path, min_frames: int, name: str) -> dict[str, Any]:
+    """What the file itself says: everything of a row but the label."""
+    row: dict[str, Any] = {"video": name, "sha256": "", "size_bytes": 0, "codec": "", "width_px": 0, "height_px": 0}
+    row |= {"fps": 0.0, "frames": 0, "status": tables.OK, "reason": ""}
+    path = raw / name
+    if Path(name).name != name or not path.exists():
+        return row | {"status": tables.MISSING_FILE, "reason": f"named in {METADATA}, not in the folder"}
+    if not path.is_file() or path.suffix.lower() not in video.EXTENSIONS:
+        return row | {"status": tables.NOT_A_VIDEO, "reason": f"not a file that ends in {', '.join(video.EXTENSIONS)}"}
+    row |= {"sha256": sha256_file(path), "size_bytes": path.stat().st_size}
+    try:
+        found = video.probe(path)
+    except video.DecodeError as error:
+        return row | {"status": tables.DECODE_ERROR, "reason": str(error)}
+    row |= {"codec": found.codec, "width_px": found.width_px, "height_px": found.height_px, "fps": found.fps}
+    row |= {"frames": found.frames}
+    if found.frames < min_frames:
+        reason = f"{found.frames} frames; index.min_frames asks for {min_frames}"
+        return row | {"status": tables.TOO_FEW_FRAMES, "reason": reason}
+    if found.frames < found.declared:
+        reason = f"{found.frames} of the {found.declared} frames that the container declares are there"
+        return row | {"status": tables.TRUNCATED, "reason": reason}
+    return row
+
+
+def _claims(row: dict[str, Any], metadata: dict[str, Any], unit: str) -> dict[str, Any]:
+    """Label and original as the metadata tells them, and a status where they can't be believed."""
+    if unit.startswith("test/") or row["status"] == tables.NOT_A_VIDEO:
+        return {"label": None, "original": None}
+    name = row["video"]
+    entry = metadata.get(name)
+    label = _LABELS.get(entry["label"]) if isinstance(entry, dict) and isinstance(entry.get("label"), str) else None
+    if label is None:
+        reason = f"{METADATA} gives it no label REAL or FAKE" if name in metadata else f"not named in {METADATA}"
+        return {"label": None, "original": None} | _unless_worse(row, tables.BAD_METADATA, reason)
+    if label == 0:
+        return {"label": 0, "original": None}
+    original = entry.get("original")
+    if not isinstance(original, str) or original == name:
+        reason = f"{METADATA} names no original for this fake"
+        return {"label": 1, "original": None} | _unless_worse(row, tables.MISSING_ORIGINAL, reason)
+    source = metadata.get(original)
+    if isinstance(source, dict) and source.get("label") == "FAKE":
+        reason = f"its original {original} is a fake itself"
+        return {"label": 1, "original": original} | _unless_worse(row, tables.BAD_METADATA, reason)
+    if source is None:
+        reason = f"its original {original} is not in this part"
+        return {"label": 1, "original": original} | _unless_worse(row, tables.MISSING_ORIGINAL, reason)
+    return {"label": 1, "original": original}
+
+
+def _unless_worse(row: dict[str, Any], status: str, reason: str) -> dict[str, Any]:
+    # A file that can't be decoded stays so, whatever its metadata says; a break or a lie in its length gives way.
+    if row["status"] not in tables.USABLE:
+        return {}
+    if row["reason"]:
+        reason = f"{reason}; {row['reason']}"
+    return {"status": status, "reason": reason}

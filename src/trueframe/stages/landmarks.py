@@ -1,0 +1,52 @@
+"""landmarks: five points on every crop of a real video. A fake's are its original's."""
+
+from __future__ import annotations
+
+import functools
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trueframe import archive as archives
+from trueframe import pool, tables
+
+if TYPE_CHECKING:
+    from trueframe.params import Landmarks
+    from trueframe.tools import Tools
+
+Row = dict[str, Any]
+
+
+def run(*, unit: str, index: Path, crops: Path, points: Path, params: Landmarks, tools: Tools) -> dict[str, int]:
+    """Write a row per crop of a real video (tables.LANDMARKS): two eyes, nose, two mouth corners, in whole pixels."""
+    real = {row["video"] for row in tables.read_rows(index, ["video", "label"]) if row["label"] == 0}
+    members = [member for member in archives.members(crops) if archives.parse_member(member.name)[0] in real]
+    videos = [list(group) for _, group in groupby(members, key=lambda member: archives.parse_member(member.name)[0])]
+    rows: list[Row] = []
+    with tools.progress.task(len(videos), "videos") as advance:
+        search = functools.partial(_search, crops, params, tools.device)
+        for found in pool.ordered(search, videos, tools.workers):
+            rows += found
+            advance(1)
+    return {"points": tables.write(points, rows, tables.LANDMARKS)}
+
+
+def _search(crops: Path, params: Landmarks, device: str, members: list[archives.Member]) -> list[Row]:
+    import cv2
+    import numpy as np
+
+    from trueframe import faces  # imports torch, which only the process that searches should pay for
+
+    rows = []
+    with archives.Reader(crops) as reader:
+        for member in members:
+            data = np.frombuffer(reader.read(member.offset, member.size), np.uint8)
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+            seen = faces.find(image, 1.0, tuple(params.thresholds), params.min_face_px, device)
+            video, frame, track = archives.parse_member(member.name)
+            row: Row = {"video": video, "frame": frame, "track": track, "found": bool(len(seen.boxes))}
+            if row["found"]:
+                # The largest face is the crop's own; MTCNN gives it first.
+                row |= dict(zip(tables.LANDMARK_COLUMNS, np.rint(seen.points[0]).astype(int).ravel().tolist(), strict=True))
+            rows.append(row)
+    return rows

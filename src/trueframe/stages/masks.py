@@ -1,0 +1,82 @@
+"""masks: where a fake's crop differs from its original's, as grey images named like the crops."""
+
+from __future__ import annotations
+
+import functools
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trueframe import archive as archives
+from trueframe import pool, tables
+
+if TYPE_CHECKING:
+    from trueframe.params import Masks
+    from trueframe.tools import Tools
+
+Pair = tuple[archives.Member, archives.Member]  # a fake's crop and its original's
+
+
+def run(*, unit: str, index: Path, crops: Path, archive: Path, params: Masks, tools: Tools) -> dict[str, int]:
+    """Write a stored zip with a mask for each crop of a fake whose original has the same crop.
+
+    A crop without a mask: the original is absent, or has no crop of that frame and track, or the sizes differ, or it is
+    smaller than the window.
+    """
+    originals = {
+        row["video"]: row["original"]
+        for row in tables.read_rows(index, ["video", "label", "original"])
+        if row["label"] == 1 and row["original"] is not None
+    }
+    members = {member.name: member for member in archives.members(crops)}
+    pairs = []
+    for name, member in members.items():
+        video, frame, track = archives.parse_member(name)
+        twin = members.get(archives.member_name(originals[video], frame, track)) if video in originals else None
+        if twin:
+            pairs.append((member, twin))
+    videos = [list(group) for _, group in groupby(pairs, key=lambda pair: archives.parse_member(pair[0].name)[0])]
+    with archives.Writer(archive) as writer, tools.progress.task(len(videos), "videos") as advance:
+        compare = functools.partial(_compare, crops, params.window_px)
+        for found in pool.ordered(compare, videos, tools.workers):
+            for name, data in found:
+                writer.add(name, data)
+            advance(1)
+    return {"archive": writer.count}
+
+
+def mask(fake: NDArray[np.uint8], original: NDArray[np.uint8], window_px: int) -> NDArray[np.uint8]:
+    """How much a fake differs from its original: 0 (not at all) to 255, uint8 of shape (height, width).
+
+    fake, original: RGB images of shape (height, width, 3), both at least window_px on each side. It is
+    (1 - SSIM) * 255 per channel (Wang et al. 2004, doi:10.1109/TIP.2003.819861), clipped to 0..255 since SSIM can be
+    negative, then turned to grey.
+    """
+    from skimage.metrics import structural_similarity
+
+    _, similarity = structural_similarity(fake, original, win_size=window_px, channel_axis=2, full=True)
+    changed = np.clip((1 - similarity) * 255, 0, 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY).astype(np.uint8)
+    return grey
+
+
+def _compare(crops: Path, window_px: int, pairs: list[Pair]) -> list[tuple[str, bytes]]:
+    cv2.setNumThreads(1)
+    found = []
+    with archives.Reader(crops) as reader:
+        for pair in pairs:
+            fake, original = (_decoded(reader.read(member.offset, member.size)) for member in pair)
+            if fake.shape != original.shape or min(fake.shape[:2]) < window_px:
+                continue
+            _, data = cv2.imencode(".png", mask(fake, original, window_px))
+            found.append((pair[0].name, data.tobytes()))
+    return found
+
+
+def _decoded(data: bytes) -> NDArray[np.uint8]:
+    image: NDArray[np.uint8] = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB).astype(np.uint8)
+    return image

@@ -1,0 +1,105 @@
+"""The tables that stages hand on: their columns, and one way to write parquet so that equal rows are equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Statuses of a video, in the order in which the stages give them. A video is usable when crops can come from it.
+OK = "ok"
+TRUNCATED = "truncated"  # decoding broke off; the frames before are used
+MISSING_ORIGINAL = "missing_original"  # a fake whose original is absent: faces were found on the fake itself
+BAD_METADATA = "bad_metadata"
+MISSING_FILE = "missing_file"
+NOT_A_VIDEO = "not_a_video"
+DECODE_ERROR = "decode_error"
+TOO_FEW_FRAMES = "too_few_frames"
+NO_FACE = "no_face"
+USABLE = (OK, TRUNCATED, MISSING_ORIGINAL)
+
+
+def _schema(required: Mapping[str, pa.DataType], optional: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
+    fields = [pa.field(name, kind, nullable=False) for name, kind in required.items()]
+    return pa.schema(fields + [pa.field(name, kind) for name, kind in (optional or {}).items()])
+
+
+_FACE = {"video": pa.string(), "frame": pa.int64(), "track": pa.int32()}
+_POINTS = ("eye_0", "eye_1", "nose", "mouth_0", "mouth_1")  # in MTCNN's order: left to right in the image
+LANDMARK_COLUMNS = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")
+
+# A row per video of a part, sorted by name. label: 0 real, 1 fake, null unknown; original: of a fake, else null.
+INDEX = _schema(
+    {
+        "video": pa.string(),
+        "sha256": pa.string(),
+        "size_bytes": pa.int64(),
+        "codec": pa.string(),
+        "width_px": pa.int32(),
+        "height_px": pa.int32(),
+        "fps": pa.float64(),
+        "frames": pa.int64(),
+        "status": pa.string(),
+        "reason": pa.string(),
+    },
+    {"label": pa.int8(), "original": pa.string()},
+)
+# A row per video, sorted by name: what became of it in this stage. items: rows or images that it gave.
+VIDEOS = _schema({"video": pa.string(), "status": pa.string(), "reason": pa.string(), "items": pa.int64()})
+# A row per face, sorted by (video, frame, track). Box in pixels of the full frame; score: the detector's, 0..1.
+BBOXES = _schema({**_FACE, **dict.fromkeys(("x0", "y0", "x1", "y1", "score"), pa.float32())})
+# A row per crop of a real video. Points in whole pixels of the crop, null where no face was found in it.
+LANDMARKS = _schema({**_FACE, "found": pa.bool_()}, dict.fromkeys(LANDMARK_COLUMNS, pa.int32()))
+# A row per train crop, sorted by (part, video, frame, track), with its fold and where its bytes lie in its archive.
+# original: the real video it goes back to (its own name for a real one).
+FOLDS = _schema(
+    {
+        "part": pa.string(),
+        **_FACE,
+        "label": pa.int8(),
+        "original": pa.string(),
+        "offset": pa.int64(),
+        "size": pa.int64(),
+        "fold": pa.int32(),
+    }
+)
+# A row per scored crop, sorted by (video, frame, track). score: probability of fake, 0..1; held_out: the model did not train
+# on it (true for every crop of a test part).
+PREDICTIONS = _schema({**_FACE, "score": pa.float32(), "held_out": pa.bool_()})
+
+
+def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> int:
+    """Write rows as parquet with the given columns; returns how many.
+
+    Raises pyarrow.ArrowInvalid when a value does not fit its column, ValueError where a required one is missing. The
+    settings are fixed, and no pandas or writer metadata is kept, so that equal rows give equal bytes.
+    """
+    table = pa.Table.from_pylist(list(rows), schema=schema)
+    for field in schema:
+        if not field.nullable and table[field.name].null_count:
+            raise ValueError(f"{path}: column {field.name} has rows without a value")
+    pq.write_table(table, path, compression="zstd", version="2.6", row_group_size=1 << 16, write_statistics=True)
+    return int(table.num_rows)
+
+
+def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a table, or some of its columns, as a DataFrame. Nullable integers stay integers (pandas' own types)."""
+    import pandas as pd
+
+    types = {pa.int8(): pd.Int8Dtype(), pa.int32(): pd.Int32Dtype()}
+    schema = pq.read_schema(path)
+    nullable = {field.type for field in schema if field.nullable}
+    table = pq.read_table(path, columns=columns)
+    return table.to_pandas(types_mapper=lambda kind: types.get(kind) if kind in nullable else None)
+
+
+def read_rows(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    """Read a table as plain rows, null as None. For small tables and code that has no use for pandas."""
+    rows: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
+    return rows

@@ -1,0 +1,43 @@
+"""Keeping the workspace and DVC in step with what was made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from trueframe.dag import STAGES
+from trueframe.workspace import Workspace
+
+_RAW_FILE = Path("data/raw.dvc")
+
+
+def prune(workspace: Workspace, stage: str) -> None:
+    """Remove what removed parts and seeds left in a stage, and the folders that are empty then. DVC's cache keeps its copies."""
+    for path in workspace.orphans(stage):
+        (workspace.root / path).unlink()
+        print(f"{stage}: removed {path}, whose unit is gone", file=sys.stderr)
+        folder = (workspace.root / path).parent
+        while folder != workspace.root and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
+
+def finished(workspace: Workspace) -> list[str]:
+    """The stages that DVC may be told of: every unit is fresh, nothing of removed units is left."""
+    stale = {stage for stage, _ in workspace.stale_units()}
+    return [stage for stage in STAGES if stage not in stale and workspace.layout.units(stage) and not workspace.orphans(stage)]
+
+
+def commit(workspace: Workspace) -> None:
+    """Write what is finished into dvc.lock and the cache. A failure is told, and harms nothing: `dvc commit` makes up for it."""
+    targets = finished(workspace)
+    if (workspace.root / _RAW_FILE).exists() and "index" in targets:
+        targets.insert(0, str(_RAW_FILE))
+    if not targets:
+        return
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "commit", "--force", "--quiet", *targets], cwd=workspace.root, check=False
+    )
+    if done.returncode:
+        print(f"DVC was not told of {', '.join(targets)}; run `dvc commit -f` when its trouble is over", file=sys.stderr)

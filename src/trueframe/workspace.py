@@ -1,0 +1,182 @@
+"""A workspace as it stands: its units, their recipes of now, and which of them are fresh. Records alone are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trueframe import params as parameters
+from trueframe import raw, records
+from trueframe.dag import KINDS, STAGES, Layout, Stage
+from trueframe.errors import UserError
+from trueframe.files import partial
+from trueframe.records import Recipe, Record
+
+PARAMS = Path("params.yaml")
+DVC = Path("dvc.yaml")
+# What tells models' units apart is no part of their recipes: a new seed must not retrain the others.
+UNIT_KEYS = {"models": ("seeds",)}
+
+
+class Workspace:
+    """A folder with params.yaml, dvc.yaml, the code in src/ and the artifacts. What was read once is remembered."""
+
+    def __init__(self, root: Path) -> None:
+        """Read the parameters; raises UserError when they are absent or wrong."""
+        self.root = root
+        self.params = parameters.load(root / PARAMS)
+        self.hashes = raw.Hashes(root)
+        self.has_raw = (root / raw.RAW).is_dir()
+        self._records: dict[tuple[str, str], Record | None] = {}
+        self._reasons: dict[tuple[str, str], list[str]] = {}
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The parts, from the raw videos (from the index's records in a clone that has none), and the seeds."""
+        train, test = (raw.parts(self.root, kind) if self.has_raw else self._recorded(kind) for kind in KINDS)
+        return Layout(train, test, tuple(self.params.models.seeds))
+
+    def _recorded(self, kind: str) -> tuple[str, ...]:
+        return tuple(sorted(path.stem for path in (self.root / "data/index" / kind).glob("*.json")))
+
+    @cached_property
+    def declared(self) -> dict[str, tuple[Path, ...]]:
+        """Stage to the modules that dvc.yaml declares as its code."""
+        stages = yaml.safe_load((self.root / DVC).read_text(encoding="utf-8"))["stages"]
+        return {name: tuple(Path(dep) for dep in stages[name]["deps"] if dep.endswith(".py")) for name in STAGES}
+
+    def record(self, stage: str, unit: str) -> Record | None:
+        """A unit's record; None where there is none."""
+        key = (stage, unit)
+        if key not in self._records:
+            self._records[key] = records.read(self.root / STAGES[stage].record_path(unit))
+        return self._records[key]
+
+    def recipe(self, stage: str, unit: str) -> Recipe:
+        """What would make the unit now."""
+        section = getattr(self.params, stage).model_dump(mode="json")
+        known = {key: value for key, value in section.items() if key not in UNIT_KEYS.get(stage, ())}
+        code = {str(path): records.code_digest(self.root / path) for path in self.declared[stage]}
+        return Recipe(known, code, self._inputs(stage, unit))
+
+    def _inputs(self, stage: str, unit: str) -> dict[str, str]:
+        inputs = dict(self._raw_inputs(stage, unit))
+        for path, (source, source_unit) in self.layout.inputs(stage, unit).items():
+            record = self.record(source, source_unit)
+            output = record.outputs.get(str(path)) if record else None
+            inputs[str(path)] = f"sha256:{output.sha256}" if output else "missing"
+        return inputs
+
+    def _raw_inputs(self, stage: str, unit: str) -> Iterator[tuple[str, str]]:
+        """index reads a part's videos, evaluation the labels; the others trust the index, which has each video's digest."""
+        if stage not in ("index", "evaluation"):
+            return
+        if not self.has_raw:
+            record = self.record(stage, unit)  # no videos here: taken as the record has them
+            known = record.recipe.inputs if record else {}
+            yield from ((path, digest) for path, digest in known.items() if path.startswith(f"{raw.RAW}/"))
+        elif stage == "index":
+            yield from self.hashes.part(unit).items()
+        else:
+            for part in self.layout.parts("test"):
+                yield from self.hashes.labels(part).items()
+
+    def reasons(self, stage: str, unit: str) -> list[str]:
+        """Why a unit is not fresh, from its own record alone: what is missing or changed. Empty: it is fresh.
+
+        That a unit upstream is stale is not told here: whether its bytes will change is not known before it has run.
+        """
+        key = (stage, unit)
+        if key not in self._reasons:
+            self._reasons[key] = list(self._compare(STAGES[stage], unit))
+        return self._reasons[key]
+
+    def _compare(self, stage: Stage, unit: str) -> Iterator[str]:
+        record = self.record(stage.name, unit)
+        if record is None or (record.stage, record.unit) != (stage.name, unit):
+            yield "record"
+            return
+        for path in stage.output_paths(unit):
+            output = record.outputs.get(str(path))
+            try:
+                size = (self.root / path).stat().st_size
+            except OSError:
+                size = None
+            if output is None or size != output.size:
+                yield f"output.{path.name}"
+        recipe = self.recipe(stage.name, unit)
+        if recipe == record.recipe:
+            return
+        before, now = record.recipe, recipe
+        yield from _changed("params", _leaves(before.params), _leaves(now.params))
+        yield from _changed("code", before.code, now.code)
+        yield from _changed("input", before.inputs, now.inputs)
+
+    def fresh(self, stage: str, unit: str) -> bool:
+        """Whether the unit's artifacts are there and its record's recipe is the recipe of now."""
+        return not self.reasons(stage, unit)
+
+    def stale_units(self) -> dict[tuple[str, str], list[str]]:
+        """Every unit that must run or may have to, with the reasons; "upstream.<stage>" where one that it reads is among them."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for stage in STAGES:
+            for unit in self.layout.units(stage):
+                above = dict.fromkeys(name for name, source in self.layout.upstream(stage, unit) if (name, source) in found)
+                reasons = self.reasons(stage, unit) + [f"upstream.{name}" for name in above]
+                if reasons:
+                    found[stage, unit] = reasons
+        return found
+
+    def orphans(self, stage: str) -> list[Path]:
+        """Files, relative to the workspace, of units that the stage no longer has: of removed parts and seeds."""
+        entry = STAGES[stage]
+        patterns = [entry.record, *entry.outputs.values()]
+        mine = {path for unit in self.layout.units(stage) for path in [entry.record_path(unit), *entry.output_paths(unit)]}
+        mine |= {partial(path) for path in mine}
+        folder = Path(entry.record.partition("{")[0])
+        if folder == Path(entry.record):
+            return []  # a stage with one unit has no others
+        matchers = [_matcher(pattern) for pattern in (*patterns, *(str(partial(Path(p))) for p in patterns))]
+        files = sorted(path.relative_to(self.root) for path in (self.root / folder).rglob("*") if not path.is_dir())
+        return [path for path in files if path not in mine and any(match.fullmatch(str(path)) for match in matchers)]
+
+
+def _matcher(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.escape(pattern).replace(re.escape("{unit}"), r".+"))
+
+
+def _changed(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key, _ABSENT) != now.get(key, _ABSENT):
+            yield f"{kind}.{key if kind == 'params' else Path(key).name}"
+
+
+_ABSENT = object()
+
+
+def _leaves(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    return {
+        key: leaf
+        for name, child in value.items()
+        for key, leaf in _leaves(child, f"{prefix}.{name}" if prefix else name).items()
+    }
+
+
+def here() -> Workspace:
+    """The workspace in the current folder. Raises UserError when the code that runs is not this workspace's own.
+
+    A record holds the digests of the workspace's modules, so those must be the ones that run.
+    """
+    root = Path.cwd()
+    own, running = (root / "src/trueframe").resolve(), Path(__file__).resolve().parent
+    workspace = Workspace(root)
+    if own != running:
+        raise UserError(f"{running}: this code is not the workspace's own; run with PYTHONPATH={root / 'src'}")
+    return workspace

@@ -1,0 +1,103 @@
+# Faces: from raw videos to crops, landmarks and masks, part by part.
+#
+# Needs:  data/raw/{train,test}/<part>/, a train part with DFDC's metadata.json
+# Makes:  data/{index,bboxes,crops}/{train,test}/<part>.*, data/{landmarks,masks}/train/<part>.*
+# Steps:  index → bboxes → crops → landmarks, masks
+#
+# A rule's inputs are the upstream records, whose times count, the artifacts, whose times don't, and a file for each reason
+# why the unit is stale. `update` keeps Snakemake from deleting what a job that finds nothing changed will keep.
+
+
+rule index_unit:
+    input:
+        stale=lambda w: engine.stale("index", w.part),
+    output:
+        update("data/index/{part}.parquet"),
+        update("data/index/{part}.json"),
+    log:
+        "logs/index/{part}.log",
+    benchmark:
+        "logs/index/{part}.tsv"
+    threads: engine.share("index", workflow.cores)
+    resources:
+        mem_mb=1000,
+    shell:
+        "python -m trueframe index {wildcards.part:q} --workers {threads} 2> {log:q}"
+
+
+rule bboxes_unit:
+    input:
+        records=lambda w: engine.upstream("bboxes", w.part),
+        stale=lambda w: engine.stale("bboxes", w.part),
+        artifacts=ancient(lambda w: engine.artifacts("bboxes", w.part)),
+    output:
+        update("data/bboxes/{part}.parquet"),
+        update("data/bboxes/{part}.videos.parquet"),
+        update("data/bboxes/{part}.json"),
+    log:
+        "logs/bboxes/{part}.log",
+    benchmark:
+        "logs/bboxes/{part}.tsv"
+    threads: engine.share("bboxes", workflow.cores)
+    resources:
+        mem_mb=1500,
+    shell:
+        "python -m trueframe bboxes {wildcards.part:q} --workers {threads} 2> {log:q}"
+
+
+rule crops_unit:
+    input:
+        records=lambda w: engine.upstream("crops", w.part),
+        stale=lambda w: engine.stale("crops", w.part),
+        artifacts=ancient(lambda w: engine.artifacts("crops", w.part)),
+    output:
+        update("data/crops/{part}.zip"),
+        update("data/crops/{part}.videos.parquet"),
+        update("data/crops/{part}.json"),
+    log:
+        "logs/crops/{part}.log",
+    benchmark:
+        "logs/crops/{part}.tsv"
+    threads: engine.share("crops", workflow.cores)
+    resources:
+        mem_mb=1500,
+    shell:
+        "python -m trueframe crops {wildcards.part:q} --workers {threads} 2> {log:q}"
+
+
+rule landmarks_unit:
+    input:
+        records=lambda w: engine.upstream("landmarks", w.train_part),
+        stale=lambda w: engine.stale("landmarks", w.train_part),
+        artifacts=ancient(lambda w: engine.artifacts("landmarks", w.train_part)),
+    output:
+        update("data/landmarks/{train_part}.parquet"),
+        update("data/landmarks/{train_part}.json"),
+    log:
+        "logs/landmarks/{train_part}.log",
+    benchmark:
+        "logs/landmarks/{train_part}.tsv"
+    threads: engine.share("landmarks", workflow.cores)
+    resources:
+        mem_mb=1500,
+    shell:
+        "python -m trueframe landmarks {wildcards.train_part:q} --workers {threads} 2> {log:q}"
+
+
+rule masks_unit:
+    input:
+        records=lambda w: engine.upstream("masks", w.train_part),
+        stale=lambda w: engine.stale("masks", w.train_part),
+        artifacts=ancient(lambda w: engine.artifacts("masks", w.train_part)),
+    output:
+        update("data/masks/{train_part}.zip"),
+        update("data/masks/{train_part}.json"),
+    log:
+        "logs/masks/{train_part}.log",
+    benchmark:
+        "logs/masks/{train_part}.tsv"
+    threads: engine.share("masks", workflow.cores)
+    resources:
+        mem_mb=1500,
+    shell:
+        "python -m trueframe masks {wildcards.train_part:q} --workers {threads} 2> {log:q}"

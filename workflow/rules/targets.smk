@@ -1,0 +1,66 @@
+# Targets: `snakemake <stage>` makes every unit of a stage, and removes what units that are gone have left.
+#
+# Needs:  nothing
+# Makes:  nothing of its own; the rule `submission` is in the Snakefile, for it is the default
+
+
+rule prune:
+    output:
+        touch(".snakemake/pruned/{stage}"),
+    log:
+        "logs/prune/{stage}.log",
+    localrule: True
+    shell:
+        "python -m trueframe prune {wildcards.stage} 2> {log:q}"
+
+
+rule index:
+    input:
+        engine.records("index"),
+        engine.orphans("index"),
+
+
+rule bboxes:
+    input:
+        engine.records("bboxes"),
+        engine.orphans("bboxes"),
+
+
+rule crops:
+    input:
+        engine.records("crops"),
+        engine.orphans("crops"),
+
+
+rule landmarks:
+    input:
+        engine.records("landmarks"),
+        engine.orphans("landmarks"),
+
+
+rule masks:
+    input:
+        engine.records("masks"),
+        engine.orphans("masks"),
+
+
+rule folds:
+    input:
+        engine.records("folds"),
+
+
+rule models:
+    input:
+        engine.records("models"),
+        engine.orphans("models"),
+
+
+rule predictions:
+    input:
+        engine.records("predictions"),
+        engine.orphans("predictions"),
+
+
+rule evaluation:
+    input:
+        engine.records("evaluation"),

@@ -1,0 +1,46 @@
+# Training: from crops to the ensemble, seed by seed.
+#
+# Needs:  data/{index,crops,landmarks,masks}/train/<part>.*
+# Makes:  data/folds/, models/<seed>/
+# Steps:  folds → models
+
+
+rule folds_unit:
+    input:
+        records=engine.upstream("folds", "all"),
+        stale=lambda w: engine.stale("folds", "all"),
+        artifacts=ancient(engine.artifacts("folds", "all")),
+    output:
+        update("data/folds/folds.parquet"),
+        update("data/folds/folds.json"),
+    log:
+        "logs/folds/all.log",
+    benchmark:
+        "logs/folds/all.tsv"
+    resources:
+        mem_mb=4000,
+    shell:
+        "python -m trueframe folds 2> {log:q}"
+
+
+# One thread by default: the arithmetic's threads are a parameter (models.threads), these are for loading, and seeds
+# train side by side. profiles/gpu gives more.
+rule models_unit:
+    input:
+        records=lambda w: engine.upstream("models", w.seed),
+        stale=lambda w: engine.stale("models", w.seed),
+        artifacts=ancient(lambda w: engine.artifacts("models", w.seed)),
+    output:
+        update("models/{seed}/weights.safetensors"),
+        update("models/{seed}/history.csv"),
+        update("models/{seed}/selection.json"),
+        update("models/{seed}/record.json"),
+    log:
+        "logs/models/{seed}.log",
+    benchmark:
+        "logs/models/{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+    shell:
+        "python -m trueframe models {wildcards.seed} --workers {threads} 2> {log:q}"
