@@ -1,4 +1,4 @@
-"""trueframe: from folders of face videos to an ensemble of deepfake detectors, with a record of what made every file."""
+"""From folders of face videos to an ensemble of deepfake detectors, with a record of what made every file."""
 
 import os
 

@@ -19,7 +19,7 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # PKWARE APPNOTE 4.3.7
 
 
 def member_name(video: str, frame: int, track: int, extension: str = "png") -> str:
-    """The name of a face's image: `<video>/<frame>_<track>.<extension>`, with the frame in six digits so that it sorts."""
+    """The name of a face's image: `<video>/<frame>_<track>.<extension>`; six digits for the frame, so that it sorts."""
     return f"{video}/{frame:06d}_{track}.{extension}"
 
 
@@ -51,7 +51,9 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._zip.close()
 
 
@@ -65,7 +67,7 @@ class Member:
 
 
 def members(path: Path) -> list[Member]:
-    """Every member of a stored archive in its order, with where its bytes lie. Raises ValueError for a packed member."""
+    """Every member of a stored archive in its order and where its bytes lie. Raises ValueError for a packed member."""
     found = []
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
         for info in archive.infolist():
@@ -100,7 +102,9 @@ class Reader:
     def __enter__(self) -> Reader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

@@ -47,21 +47,16 @@ def _stage_command(stage: str) -> Callable[..., None]:
         "seed and part": "111/test/part_00",
         "one": ONE,
     }[units]
-    unit_help = f"Which one: a {units}, for one {example}." if units != "one" else "There is one."
+    help_text = "There is one." if units == "one" else f"Which one: a {units}, for one {example}."
+    argument = typer.Argument(ONE if units == "one" else ..., help=help_text, show_default=False)
 
-    def command(
-        unit: Annotated[str, typer.Argument(help=unit_help, show_default=units == "one")],
-        workers: Workers = 1,
-        device: Device = "auto",
-    ) -> None:
+    def command(unit: str = argument, workers: Workers = 1, device: Device = "auto") -> None:
         from trueframe import runner, workspace
 
         if device not in ("auto", "cpu", "cuda"):
             raise UserError(f"--device {device}: expected auto, cpu or cuda")
         runner.run_unit(workspace.here(), stage, unit, workers, device)
 
-    if units == "one":
-        command.__defaults__ = (ONE, 1, "auto")
     return command
 
 

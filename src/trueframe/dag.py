@@ -1,7 +1,7 @@
 """The DAG in one table: the stages, their units, what each unit reads and what it owns.
 
-A unit is one job: "train/part_00" for a stage that works part by part, "111" for a seed, "111/test/part_00" for a seed on a
-part, "all" for a stage with a single one. Everything that needs to know which file comes from where asks here.
+A unit is one job: "train/part_00" for a stage that works part by part, "111" for a seed, "111/test/part_00" for a
+seed on a part, "all" for a stage with a single one. Whoever needs to know which file comes from where asks here.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class Stage:
         return Path(self.record.format(unit=unit))
 
 
-def _part_stage(name: str, units: str, outputs: Mapping[str, str], inputs: tuple[Input, ...], raw: bool = False) -> Stage:
+def _part_stage(
+    name: str, units: str, outputs: Mapping[str, str], inputs: tuple[Input, ...], raw: bool = False
+) -> Stage:
     paths = {output: f"data/{name}/{{unit}}.{suffix}" for output, suffix in outputs.items()}
     return Stage(name, units, paths, f"data/{name}/{{unit}}.json", inputs, raw)
 

@@ -341,7 +341,7 @@ class _Scene:
         grain = rng.normal(0, rng.uniform(0.8, 4.0), (height + 32, width + 32, 1))
         self.grain = np.repeat(grain, 3, axis=2).astype(np.int16)
         self.grain_at = rng.integers(0, 32, (self.frames, 2))
-        self.softness = float(rng.choice([0, 0.5, 0.8, 1.1]))
+        self.softness = float(rng.choice([0, 0.4, 0.6, 0.9]))
 
     def _set(self, rng: np.random.Generator) -> tuple[Image, list[Array]]:
         """A background picture and the matrix from it to each frame."""
@@ -405,8 +405,8 @@ class _Swap:
 
     def __init__(self, rng: np.random.Generator, scene: _Scene):
         self.person = scene.people[0]
-        strength = rng.uniform(0.4, 1.0)  # from hard to see to plain
-        side = self.side = round(66 - 26 * strength + rng.uniform(-3, 3))
+        strength = rng.uniform(0.55, 1.0)  # from hard to see to plain
+        side = self.side = round(64 - 28 * strength + rng.uniform(-3, 3))
         # From the portrait to the chip, the small square that the swap works on.
         self.to_chip = _turn(side / (2 * FACE_HALF_PX), side / (2 * FACE_HALF_PX), 0) @ _shift(
             *(FACE_HALF_PX - FACE_CENTRE)
@@ -415,7 +415,7 @@ class _Swap:
         moves = rng.normal(0, 2.2 * strength, FEATURES.shape).clip(-4.5, 4.5) * side / (2 * FACE_HALF_PX)
         field = _grid(side) - _bend(features, moves, 14 * side / (2 * FACE_HALF_PX), _grid(side))
         self.field = field.astype(np.float32)
-        self.colours = _colours(rng, 0.07 * strength)
+        self.colours = _colours(rng, 0.08 * strength)
         self.smooth = rng.random() < 0.5
         self.enlarge = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4]))
         hull = cv2.convexHull(self.person.hull.astype(np.float32))

@@ -1,4 +1,4 @@
-"""What the Snakefile asks: the files of each unit, and which units must run. No Snakemake in here, no decisions in there."""
+"""What the Snakefile asks: the files of each unit, and which must run. No Snakemake in here, no decisions there."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Engine:
         return [str(marker) for marker in markers]
 
     def orphans(self, stage: str) -> list[str]:
-        """The file that asks for a job to remove what removed parts and seeds left in a stage; none when nothing is left."""
+        """The file that asks for a job to remove what removed parts and seeds left in a stage; none if nothing is."""
         if not self._main or not self._workspace.orphans(stage):
             return []
         marker = self._root / _PRUNED / stage
@@ -102,7 +102,7 @@ class Engine:
         return max(1, (cores or 1) // max(1, len(self._workspace.layout.units(stage))))
 
     def start(self) -> None:
-        """Take the workspace for this run. Raises UserError when another run has it; a killed run's hold ends with it."""
+        """Take the workspace for this run; the hold ends with the process. Raises UserError when another run has it."""
         path = self._root / _LOCK
         path.parent.mkdir(exist_ok=True)
         self._lock = path.open("a+", encoding="utf-8")
@@ -151,8 +151,6 @@ def _refuse_overrides(config: dict[str, Any], path: Path) -> None:
 def _refuse_hardlinks(cache_types: list[str]) -> None:
     if "hardlink" in cache_types:
         raise UserError(
-            f".dvc/config: cache.type {','.join(cache_types)}: hardlinks make artifacts read-only and Snakemake won't replace "
-            "them; use `dvc config cache.type reflink,symlink,copy` or any of these (symlink keeps no second copy)"
+            f".dvc/config: cache.type {','.join(cache_types)}: hardlinks make artifacts read-only and Snakemake won't "
+            "replace them; use `dvc config cache.type reflink,copy`, or symlink, which keeps no second copy"
         )
-
-

@@ -1,6 +1,6 @@
 """Finding faces: facenet-pytorch's MTCNN, one image at a time.
 
-One at a time because a batch is slower on a CPU and because stock MTCNN's last suppression runs over the whole batch, so that
+One at a time because a batch is slower on a CPU and because stock MTCNN's last suppression runs over the whole batch:
 boxes would depend on which frames share it. One thread, so that no sum depends on how many cores there are.
 """
 

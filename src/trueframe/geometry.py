@@ -18,7 +18,8 @@ def overlap(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArra
     common = sides.prod(-1)
     areas = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1)
     union = areas - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    shares: NDArray[np.float64] = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return shares
 
 
 def with_margin(box: Sequence[float], margin: float, width_px: int, height_px: int) -> tuple[int, int, int, int]:
@@ -43,9 +44,9 @@ class _Track:
 def link(frames: Sequence[Box], least_overlap: float, gap: int) -> list[list[int]]:
     """Give each face of each sampled frame the number of its track: the same face keeps its number.
 
-    frames: per sampled frame an (n, 4) array of boxes. A face joins the track whose last box overlaps its own the most, if
-    by at least `least_overlap` and if that track was found at most `gap` sampled frames before the last one; pairs are
-    taken by falling overlap. Others start a new track, numbered from 0 in order of appearance.
+    frames: per sampled frame an (n, 4) array of boxes. A face joins the track whose last box overlaps its own the most,
+    if by at least `least_overlap` and if that track was missing in at most `gap` sampled frames; pairs are taken by
+    falling overlap. Others start a new track, numbered from 0 in order of appearance.
     """
     tracks: list[_Track] = []
     numbers = []

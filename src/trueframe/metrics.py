@@ -22,8 +22,9 @@ Scores = NDArray[np.float64]
 
 
 def log_loss(labels: Labels, scores: Scores) -> float | None:
-    """Mean log loss in nats; None for no videos. Scores are kept one float64 epsilon from 0 and 1, as scikit-learn does.
+    """Mean log loss in nats; None for no videos.
 
+    As in scikit-learn, scores are kept one float64 epsilon from 0 and 1.
     labels: 0 or 1, shape (n,); scores: 0..1, shape (n,).
     """
     from sklearn.metrics import log_loss as of_sklearn
@@ -53,7 +54,9 @@ def figures(labels: Labels, scores: Scores, threshold: float, clip: float) -> di
     return found
 
 
-def compare(labels: Labels, scores: Scores, seeds: Mapping[int, Scores], threshold: float, clip: float) -> dict[str, Any]:
+def compare(
+    labels: Labels, scores: Scores, seeds: Mapping[int, Scores], threshold: float, clip: float
+) -> dict[str, Any]:
     """The figures of the ensemble and of each seed's model, the models' mean and standard deviation, and the gain.
 
     scores: of the ensemble. std is the sample's (n - 1), None for a single model. gain: how much better the ensemble is
@@ -87,7 +90,7 @@ def roc(labels: Labels, scores: Scores) -> pd.DataFrame:
 def calibration(labels: Labels, scores: Scores, bins: int) -> pd.DataFrame:
     """How often videos of like score are fake: a row per bin of equal width that holds a video.
 
-    Columns: bin_centre, mean_score, fraction_fake (all 0..1) and videos. A bin holds its lower edge; the last one 1 too.
+    Columns: bin_centre, mean_score, fraction_fake (all 0..1) and videos. A bin holds its lower edge; the last, 1 too.
     """
     number = np.minimum((scores * bins).astype(np.int64), bins - 1)
     frame = pd.DataFrame({"bin_centre": (number + 0.5) / bins, "score": scores, "label": labels})

@@ -111,6 +111,18 @@ class Folds(Section):
 class Augmentation(Section):
     """Probability of each change of a training crop, in the order in which they are made."""
 
+    erase_landmarks: Probability = Field(
+        description="erasing, first of three kinds to be drawn (at most one is made): a feature is tried, where landmarks are known"
+    )
+    erase_eyes: Probability = Field(description="then the eyes are blacked out")
+    erase_mouth: Probability = Field(description="else the mouth")
+    erase_nose: Probability = Field(description="else the nose, else nothing")
+    erase_hull: Probability = Field(
+        description="erasing, second kind: half of the face's outline, where landmarks are known"
+    )
+    erase_half: Probability = Field(
+        description="erasing, third kind: half of the crop or two opposite quadrants, of a fake only if changed pixels stay"
+    )
     jpeg: Probability = Field(description="JPEG compression at quality jpeg_quality_min to 100")
     jpeg_quality_min: int = Field(ge=1, le=100, description="lowest JPEG quality")
     noise: Probability = Field(description="Gaussian noise")
@@ -120,14 +132,16 @@ class Augmentation(Section):
     grey: Probability = Field(description="colours taken away")
     move: Probability = Field(description="shift, scale and rotation together")
     shift: Probability = Field(description="largest shift, as a share of the side")
-    scale: Probability = Field(description="largest change of scale, as a share")
+    scale: float = Field(ge=0, lt=1, description="largest change of scale, as a share")
     rotate_deg: float = Field(ge=0, le=180, description="largest rotation, in degrees")
 
 
 class Models(Section):
     """The training of one model per seed."""
 
-    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(min_length=1, description="one model is trained per seed")
+    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
+        min_length=1, description="one model is trained per seed"
+    )
     encoder: str = Field(min_length=1, description="name of a timm model")
     weights: str = Field(
         min_length=1,
@@ -148,9 +162,18 @@ class Models(Section):
     clip_norm: float = Field(gt=0, description="largest norm of the gradient")
     drop_path: float = Field(ge=0, lt=1, description="stochastic depth of the encoder")
     dropout: float = Field(ge=0, lt=1, description="dropout before the last layer")
-    label_smoothing: float = Field(ge=0, lt=1, description="targets are moved by half of this towards 0.5")
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = Field(description="Lightning Fabric's name of the precision")
+    label_smoothing: float = Field(
+        ge=0, lt=0.5, description="targets are this for a real crop and 1 minus this for a fake"
+    )
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = Field(
+        description="Lightning Fabric's name of the precision"
+    )
     threads: int = Field(ge=1, le=64, description="CPU threads of the arithmetic; sums depend on it")
+    least_changed_px: int | None = Field(
+        ge=1,
+        description="a fake crop needs so many changed pixels (above 20 of 255 in its mask) to train, since one with fewer "
+        "probably shows an unswapped face; crops without a mask train; null: all train",
+    )
     validation_every_n_frames: int = Field(ge=1, description="crops of every so many frames validate")
     choice_fake_weight: float = Field(
         ge=0, le=10, description="w in (w * fake log loss + real log loss) / 2, the figure that chooses the epoch"
@@ -182,7 +205,9 @@ class Pooling(Section):
         "nearly all are low, else of all"
     )
     high: Probability = Field(description="a score above this is high")
-    high_share: float = Field(gt=0, le=1, description="high scores count when more than floor(this times n) of n scores")
+    high_share: float = Field(
+        gt=0, le=1, description="high scores count when more than floor(this times n) of n scores"
+    )
     high_count: int = Field(ge=0, description="and more than this number are high")
     low: Probability = Field(description="a score below this is low")
     low_share: float = Field(gt=0, le=1, description="low scores count when more than this times n of n scores are low")
@@ -223,13 +248,13 @@ class Params(Section):
     def _fold_exists(self) -> Params:
         if self.models.holdout_fold >= self.folds.count:
             raise ValueError(
-                f"models.holdout_fold: {self.models.holdout_fold} must be below folds.count, which is {self.folds.count}"
+                f"models.holdout_fold: {self.models.holdout_fold} must be below folds.count, here {self.folds.count}"
             )
         return self
 
 
 def parse(text: str, name: str) -> Params:
-    """Check the text of a parameters file called `name`; raises UserError with every wrong key, its value and what fits."""
+    """Check the text of a parameters file called `name`; raises UserError with each wrong key, its value, what fits."""
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -248,7 +273,9 @@ def load(path: Path) -> Params:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise UserError(f"{path}: not there; run trueframe in the folder of the workspace, where params.yaml is") from error
+        raise UserError(
+            f"{path}: not there; run trueframe in the folder of the workspace, where params.yaml is"
+        ) from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from error
     return parse(text, str(path))
@@ -327,7 +354,9 @@ def _values(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         size = f"{schema['minItems']} × " if schema.get("minItems") == schema.get("maxItems") else "list of "
         return size + _values(schema["items"])
-    kind = {"integer": "whole number", "number": "number", "string": "text", "null": "null"}.get(schema.get("type", ""), "row")
+    kind = {"integer": "whole number", "number": "number", "string": "text", "null": "null"}.get(
+        schema.get("type", ""), "row"
+    )
     limits = [
         f"{sign} {schema[key]:g}"
         for key, sign in {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}.items()

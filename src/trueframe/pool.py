@@ -12,9 +12,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ordered(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[Result]:
+def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     """`function` of each item, in order. With one worker in this process, else in `workers` processes.
 
     At most two items per worker wait at a time, so that memory stays flat. The function must be picklable. An exception

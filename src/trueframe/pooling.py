@@ -67,8 +67,8 @@ def ensemble(predictions: Mapping[int, Path], params: Pooling) -> pd.DataFrame:
     """A part's videos as all models see them; index: video, by name.
 
     predictions: a table of tables.PREDICTIONS per seed. Columns: score (the mean over the models of the video's pooled
-    score), crops, tracks, held_out, and for each seed score_<seed> and pooling_<seed>. Raises ValueError when the models
-    did not score the same crops.
+    score), crops, tracks, held_out, and for each seed score_<seed> and pooling_<seed>. Raises ValueError when the
+    models did not score the same crops.
     """
     seeds = sorted(predictions)
     pooled = {seed: pool_videos(tables.read(predictions[seed]), params) for seed in seeds}

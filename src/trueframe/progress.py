@@ -76,16 +76,16 @@ class Progress:
 
 
 class Quiet(Progress):
-    """Progress for callers that want none."""
+    """Progress for callers that want none: nothing is told."""
 
     def __init__(self) -> None:
-        """Nothing is told."""
+        """There is nothing to call by a title."""
         super().__init__("")
 
     def say(self, text: str) -> None:
-        """Nothing."""
+        """Tell nothing."""
 
     @contextmanager
     def task(self, total: int, unit: str, what: str = "") -> Iterator[Callable[[int], None]]:
-        """Nothing."""
+        """Count nothing."""
         yield lambda count: None

@@ -63,7 +63,9 @@ class Hashes:
         try:
             return Repo(str(self._root))
         except NotDvcRepoError as error:
-            raise UserError(f"{self._root}: not a DVC repository; run in a clone, or run `git init` and `dvc init`") from error
+            raise UserError(
+                f"{self._root}: not a DVC repository; run in a clone, or run `git init` and `dvc init`"
+            ) from error
 
     def _digest(self, path: Path) -> str:
         if not path.is_file():

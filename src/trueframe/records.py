@@ -1,4 +1,4 @@
-"""Records: what made a unit's artifacts. They lie beside them, travel with them through DVC, and hold no times or hosts."""
+"""Records: what made a unit's artifacts. They lie beside them, travel with them, and hold no times or hosts."""
 
 from __future__ import annotations
 
@@ -73,7 +73,15 @@ def read(path: Path) -> Record | None:
             {name: Output(**output) for name, output in value["outputs"].items()},
             value["environment"],
         )
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError):
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ):
         return None  # the unit counts as never made, and is made again
 
 
@@ -98,7 +106,7 @@ def code_digest(path: Path) -> str:
 
 
 def bare(source: str) -> str:
-    """Python source without comments and without lines that are blank outside strings. Raises SyntaxError on bad source."""
+    """Python source without comments and lines that are blank outside strings. Raises SyntaxError on bad source."""
     lines = source.splitlines()
     inside_string: set[int] = set()
     for token in _tokens(source):

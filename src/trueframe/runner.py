@@ -1,4 +1,4 @@
-"""Runs one unit: hands a stage its paths and its section, and puts what it made in place with a record, or leaves all as it was."""
+"""Runs one unit: a stage gets its paths and its section; what it made goes in place with a record, or all stays."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def run_unit(workspace: Workspace, stage: str, unit: str, workers: int = 1, device: str = "auto") -> bool:
     """Make a unit's artifacts unless it is fresh; returns whether it ran.
 
-    The stage writes under temporary names. Only when it is done, the old record goes, the new artifacts take their places
-    and the new record is written, last: killed anywhere, the unit is as before or stale, never half done.
+    The stage writes under temporary names. Only when it is done, the old record goes, the new artifacts take their
+    places and the new record is written, last: killed anywhere, the unit is as before or stale, never half done.
     """
     entry = STAGES[stage]
     units = workspace.layout.units(stage)
@@ -38,7 +38,9 @@ def run_unit(workspace: Workspace, stage: str, unit: str, workers: int = 1, devi
     recipe = workspace.recipe(stage, unit)
     missing = [path for path, digest in recipe.inputs.items() if digest == "missing"]
     if missing:
-        raise UserError(f"{missing[0]}: not made yet; run `snakemake --cores all {stage}`, which makes what a unit needs first")
+        raise UserError(
+            f"{missing[0]}: not made yet; run `snakemake --cores all {stage}`, which makes what a unit needs first"
+        )
     outputs = {name: entry.output(name, unit) for name in entry.outputs}
     with _outputs(workspace.root, outputs.values()) as temporary:
         with _tracker(workspace, stage, unit, recipe, progress) as tracker:
@@ -85,7 +87,9 @@ def _outputs(root: Path, paths: Any) -> Iterator[Mapping[Path, Path]]:
     except OSError as error:
         if error.errno in _FULL:
             where = error.filename or next(iter(temporary.values())).parent
-            raise UserError(f"{where}: {error.strerror}; free some space, then run again: what was there is unharmed") from error
+            raise UserError(
+                f"{where}: {error.strerror}; free some space, then run again: what was there is unharmed"
+            ) from error
         raise
     finally:
         for path in temporary.values():
@@ -94,7 +98,9 @@ def _outputs(root: Path, paths: Any) -> Iterator[Mapping[Path, Path]]:
 
 
 @contextmanager
-def _tracker(workspace: Workspace, stage: str, unit: str, recipe: records.Recipe, progress: Progress) -> Iterator[Tracker]:
+def _tracker(
+    workspace: Workspace, stage: str, unit: str, recipe: records.Recipe, progress: Progress
+) -> Iterator[Tracker]:
     """MLflow hears of trainings; the others have nobody to tell."""
     if stage != "models":
         yield Silent()

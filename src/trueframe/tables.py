@@ -69,8 +69,8 @@ FOLDS = _schema(
         "fold": pa.int32(),
     }
 )
-# A row per scored crop, sorted by (video, frame, track). score: probability of fake, 0..1; held_out: the model did not train
-# on it (true for every crop of a test part).
+# A row per scored crop, sorted by (video, frame, track). score: probability of fake, 0..1; held_out: the model did not
+# train on it (true for every crop of a test part).
 PREDICTIONS = _schema({**_FACE, "score": pa.float32(), "held_out": pa.bool_()})
 
 
@@ -96,7 +96,8 @@ def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     schema = pq.read_schema(path)
     nullable = {field.type for field in schema if field.nullable}
     table = pq.read_table(path, columns=columns)
-    return table.to_pandas(types_mapper=lambda kind: types.get(kind) if kind in nullable else None)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=lambda kind: types.get(kind) if kind in nullable else None)
+    return frame
 
 
 def read_rows(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ _RAW_FILE = Path("data/raw.dvc")
 
 
 def prune(workspace: Workspace, stage: str) -> None:
-    """Remove what removed parts and seeds left in a stage, and the folders that are empty then. DVC's cache keeps its copies."""
+    """Remove what removed parts and seeds left in a stage, and folders then empty. DVC's cache keeps its copies."""
     for path in workspace.orphans(stage):
         (workspace.root / path).unlink()
         print(f"{stage}: removed {path}, whose unit is gone", file=sys.stderr)
@@ -26,11 +26,15 @@ def prune(workspace: Workspace, stage: str) -> None:
 def finished(workspace: Workspace) -> list[str]:
     """The stages that DVC may be told of: every unit is fresh, nothing of removed units is left."""
     stale = {stage for stage, _ in workspace.stale_units()}
-    return [stage for stage in STAGES if stage not in stale and workspace.layout.units(stage) and not workspace.orphans(stage)]
+    return [
+        stage
+        for stage in STAGES
+        if stage not in stale and workspace.layout.units(stage) and not workspace.orphans(stage)
+    ]
 
 
 def commit(workspace: Workspace) -> None:
-    """Write what is finished into dvc.lock and the cache. A failure is told, and harms nothing: `dvc commit` makes up for it."""
+    """Write what is finished into dvc.lock and the cache. A failure is told and harms nothing."""
     targets = finished(workspace)
     if (workspace.root / _RAW_FILE).exists() and "index" in targets:
         targets.insert(0, str(_RAW_FILE))
@@ -40,4 +44,6 @@ def commit(workspace: Workspace) -> None:
         [sys.executable, "-m", "dvc", "commit", "--force", "--quiet", *targets], cwd=workspace.root, check=False
     )
     if done.returncode:
-        print(f"DVC was not told of {', '.join(targets)}; run `dvc commit -f` when its trouble is over", file=sys.stderr)
+        print(
+            f"DVC was not told of {', '.join(targets)}; run `dvc commit -f` when its trouble is over", file=sys.stderr
+        )

@@ -44,7 +44,7 @@ def probe(path: Path) -> Probe:
 
     Raises DecodeError with the reason when it can't be opened, has no video stream or not one frame that decodes.
     """
-    with _opened(path) as (container, stream):
+    with _Opened(path) as (container, stream):
         first = next(_frames(container, stream), None)
         if first is None:
             raise DecodeError("no frame can be decoded")
@@ -74,7 +74,7 @@ def frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, NDArray[np.
         return
     numbers = iter(wanted)
     number = next(numbers)
-    with _opened(path) as (container, stream):
+    with _Opened(path) as (container, stream):
         for position, frame in enumerate(_frames(container, stream)):
             if position == number:
                 yield position, _upright(frame)
@@ -84,7 +84,7 @@ def frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, NDArray[np.
                 number = following
 
 
-class _opened:
+class _Opened:
     """The container and its first video stream, decoded by one thread so that jobs don't crowd each other out."""
 
     def __init__(self, path: Path) -> None:
@@ -115,7 +115,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
 def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
     # A rotation in the metadata is how phones record portrait; PyAV leaves it to the reader.
-    image: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     return np.ascontiguousarray(np.rot90(image, k=round(frame.rotation / 90) % 4))
 
 

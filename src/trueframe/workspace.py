@@ -73,7 +73,7 @@ class Workspace:
         return inputs
 
     def _raw_inputs(self, stage: str, unit: str) -> Iterator[tuple[str, str]]:
-        """index reads a part's videos, evaluation the labels; the others trust the index, which has each video's digest."""
+        """index reads a part's videos, evaluation the labels; the others trust the index, which has every digest."""
         if stage not in ("index", "evaluation"):
             return
         if not self.has_raw:
@@ -99,7 +99,7 @@ class Workspace:
     def _compare(self, stage: Stage, unit: str) -> Iterator[str]:
         record = self.record(stage.name, unit)
         if record is None or (record.stage, record.unit) != (stage.name, unit):
-            yield "record"
+            yield "no_record"
             return
         for path in stage.output_paths(unit):
             output = record.outputs.get(str(path))
@@ -122,11 +122,13 @@ class Workspace:
         return not self.reasons(stage, unit)
 
     def stale_units(self) -> dict[tuple[str, str], list[str]]:
-        """Every unit that must run or may have to, with the reasons; "upstream.<stage>" where one that it reads is among them."""
+        """Every unit that must or may run, and why; "upstream.<stage>" where one that it reads is among them."""
         found: dict[tuple[str, str], list[str]] = {}
         for stage in STAGES:
             for unit in self.layout.units(stage):
-                above = dict.fromkeys(name for name, source in self.layout.upstream(stage, unit) if (name, source) in found)
+                above = dict.fromkeys(
+                    name for name, source in self.layout.upstream(stage, unit) if (name, source) in found
+                )
                 reasons = self.reasons(stage, unit) + [f"upstream.{name}" for name in above]
                 if reasons:
                     found[stage, unit] = reasons
@@ -136,7 +138,9 @@ class Workspace:
         """Files, relative to the workspace, of units that the stage no longer has: of removed parts and seeds."""
         entry = STAGES[stage]
         patterns = [entry.record, *entry.outputs.values()]
-        mine = {path for unit in self.layout.units(stage) for path in [entry.record_path(unit), *entry.output_paths(unit)]}
+        mine = {
+            path for unit in self.layout.units(stage) for path in [entry.record_path(unit), *entry.output_paths(unit)]
+        }
         mine |= {partial(path) for path in mine}
         folder = Path(entry.record.partition("{")[0])
         if folder == Path(entry.record):
@@ -176,7 +180,6 @@ def here() -> Workspace:
     """
     root = Path.cwd()
     own, running = (root / "src/trueframe").resolve(), Path(__file__).resolve().parent
-    workspace = Workspace(root)
-    if own != running:
+    if own != running and own.is_dir():
         raise UserError(f"{running}: this code is not the workspace's own; run with PYTHONPATH={root / 'src'}")
-    return workspace
+    return Workspace(root)

@@ -18,6 +18,8 @@ rule index_unit:
         "logs/index/{part}.log",
     benchmark:
         "logs/index/{part}.tsv"
+    conda:
+        "../envs/trueframe.yaml"
     threads: engine.share("index", workflow.cores)
     resources:
         mem_mb=1000,
@@ -38,6 +40,8 @@ rule bboxes_unit:
         "logs/bboxes/{part}.log",
     benchmark:
         "logs/bboxes/{part}.tsv"
+    conda:
+        "../envs/trueframe.yaml"
     threads: engine.share("bboxes", workflow.cores)
     resources:
         mem_mb=1500,
@@ -58,6 +62,8 @@ rule crops_unit:
         "logs/crops/{part}.log",
     benchmark:
         "logs/crops/{part}.tsv"
+    conda:
+        "../envs/trueframe.yaml"
     threads: engine.share("crops", workflow.cores)
     resources:
         mem_mb=1500,
@@ -77,6 +83,8 @@ rule landmarks_unit:
         "logs/landmarks/{train_part}.log",
     benchmark:
         "logs/landmarks/{train_part}.tsv"
+    conda:
+        "../envs/trueframe.yaml"
     threads: engine.share("landmarks", workflow.cores)
     resources:
         mem_mb=1500,
@@ -96,6 +104,8 @@ rule masks_unit:
         "logs/masks/{train_part}.log",
     benchmark:
         "logs/masks/{train_part}.tsv"
+    conda:
+        "../envs/trueframe.yaml"
     threads: engine.share("masks", workflow.cores)
     resources:
         mem_mb=1500,

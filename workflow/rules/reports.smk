@@ -9,7 +9,9 @@ rule predictions_unit:
     input:
         records=lambda w: engine.upstream("predictions", f"{w.seed}/{w.part}"),
         stale=lambda w: engine.stale("predictions", f"{w.seed}/{w.part}"),
-        artifacts=ancient(lambda w: engine.artifacts("predictions", f"{w.seed}/{w.part}")),
+        artifacts=ancient(
+            lambda w: engine.artifacts("predictions", f"{w.seed}/{w.part}")
+        ),
     output:
         update("data/predictions/{seed}/{part}.parquet"),
         update("data/predictions/{seed}/{part}.json"),
@@ -17,6 +19,8 @@ rule predictions_unit:
         "logs/predictions/{seed}/{part}.log",
     benchmark:
         "logs/predictions/{seed}/{part}.tsv"
+    conda:
+        "../envs/trueframe.yaml"
     threads: 1
     resources:
         mem_mb=3000,
@@ -39,6 +43,8 @@ rule submission_unit:
         "logs/submission/all.log",
     benchmark:
         "logs/submission/all.tsv"
+    conda:
+        "../envs/trueframe.yaml"
     resources:
         mem_mb=2000,
     shell:
@@ -63,6 +69,8 @@ rule evaluation_unit:
         "logs/evaluation/all.log",
     benchmark:
         "logs/evaluation/all.tsv"
+    conda:
+        "../envs/trueframe.yaml"
     resources:
         mem_mb=4000,
     shell:

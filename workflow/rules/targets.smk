@@ -10,6 +10,8 @@ rule prune:
     log:
         "logs/prune/{stage}.log",
     localrule: True
+    conda:
+        "../envs/trueframe.yaml"
     shell:
         "python -m trueframe prune {wildcards.stage} 2> {log:q}"
 

@@ -17,6 +17,8 @@ rule folds_unit:
         "logs/folds/all.log",
     benchmark:
         "logs/folds/all.tsv"
+    conda:
+        "../envs/trueframe.yaml"
     resources:
         mem_mb=4000,
     shell:
@@ -39,6 +41,8 @@ rule models_unit:
         "logs/models/{seed}.log",
     benchmark:
         "logs/models/{seed}.tsv"
+    conda:
+        "../envs/trueframe.yaml"
     threads: 1
     resources:
         mem_mb=4000,

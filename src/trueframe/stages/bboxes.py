@@ -106,9 +106,16 @@ def _search(raw: Path, params: Bboxes, kind: str, device: str, row: Row) -> Resu
         broken = str(error)
     tracks = geometry.link(boxes, params.track_overlap, params.track_gap)
     found = [
-        {"frame": number, "track": track, **dict(zip(("x0", "y0", "x1", "y1"), map(float, box), strict=True)), "score": float(score)}
+        {
+            "frame": number,
+            "track": track,
+            **dict(zip(("x0", "y0", "x1", "y1"), map(float, box), strict=True)),
+            "score": float(score),
+        }
         for number, of_frame, frame_scores, frame_tracks in zip(numbers, boxes, scores, tracks, strict=True)
-        for track, box, score in sorted(zip(frame_tracks, of_frame, frame_scores, strict=True), key=lambda face: face[0])
+        for track, box, score in sorted(
+            zip(frame_tracks, of_frame, frame_scores, strict=True), key=lambda face: face[0]
+        )
     ]
     return _judged(row, len(numbers), found, broken)
 
@@ -133,6 +140,8 @@ def _result(row: Row, source: str | None, found: dict[str, Result]) -> Result:
         return Result(tables.NO_FACE, f"its original {source} has no usable face: {found[source].reason}", [])
     own = found[source]
     if row["original"] is not None and own.status == tables.OK:
-        reason = f"its original {row['original']} can't be used or is of another size: faces were found on the fake itself"
+        reason = (
+            f"its original {row['original']} can't be used or is of another size: faces were found on the fake itself"
+        )
         return Result(tables.MISSING_ORIGINAL, reason, own.faces)
     return own

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from trueframe import archive as archives
-from trueframe import geometry, pool, tables, video
+from trueframe import geometry, images, pool, tables, video
 
 if TYPE_CHECKING:
     from trueframe.params import Crops
@@ -52,8 +52,9 @@ def run(
 ) -> dict[str, int]:
     """Write a stored zip of PNGs `<video>/<frame>_<track>.png` and a row per video (tables.VIDEOS).
 
-    A crop is the box with the margin, cut at the frame's edge. Memory stays flat: a video's crops wait on disk, beside
-    the archive, until their turn comes.
+    A crop is the box with the margin, cut at the frame's edge. The index is read for what it stands for: a fake of new
+    content has its original's boxes as before, and other crops. Memory stays flat: a video's crops wait on disk,
+    beside the archive, until their turn comes.
     """
     faces: dict[str, list[Row]] = {}
     for face in tables.read_rows(bboxes):
@@ -62,7 +63,9 @@ def run(
     spool = archive.with_name(f"{archive.name}.spool")
     shutil.rmtree(spool, ignore_errors=True)
     spool.mkdir()
-    tasks = [_Task(raw / name, found, spool / str(number)) for number, (name, found) in enumerate(sorted(faces.items()))]
+    tasks = [
+        _Task(raw / name, found, spool / str(number)) for number, (name, found) in enumerate(sorted(faces.items()))
+    ]
     cuts: dict[str, _Cut] = {}
     with archives.Writer(archive) as writer, tools.progress.task(len(tasks), "videos") as advance:
         cut = functools.partial(_cut, params)
@@ -103,12 +106,7 @@ def _image(image: Any, face: Row, params: Crops) -> bytes:
     x0, y0, x1, y1 = geometry.with_margin(box, params.margin, width_px, height_px)
     if x0 == x1 or y0 == y1:
         return b""  # a box outside the frame: MTCNN may guess one at the edge
-    done, data = cv2.imencode(
-        ".png", image[y0:y1, x0:x1, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, params.png_compression]
-    )
-    if not done:
-        raise RuntimeError(f"OpenCV could not write a PNG of {x1 - x0}×{y1 - y0} pixels")
-    return data.tobytes()
+    return images.png(image[y0:y1, x0:x1], params.png_compression)
 
 
 def _images(spool: Path, members: list[tuple[str, int]]) -> Iterator[tuple[str, bytes]]:

@@ -1,9 +1,9 @@
 """folds: which crops are held out together, so that no model is judged by a face that it was trained on.
 
-What the deal promises: every crop of a labelled video is in exactly one fold; a fake is in the fold of its original, and
-so are all fakes of one original, whether the original is there or not; files of equal content are in one fold; and no
-fold is empty. Folds are balanced by videos, not by crops: the score of this project is a mean over videos, and a long
-video must not weigh more than a short one.
+What the deal promises: every crop of a labelled video is in exactly one fold; a fake is in the fold of its original,
+and so are all fakes of one original, whether the original is there or not; files of equal content are in one fold; and
+no fold is empty. Folds are balanced by videos, not by crops: the score of this project is a mean over videos, and a
+long video must not weigh more than a short one.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def run(
     """Write a row per crop of a labelled train video (tables.FOLDS): its fold and where its bytes lie.
 
     index, crops: path of each train part's index and archive. `part` in the table is the part's unit, as in these
-    mappings ("train/part_00"). Crops of videos without a label belong to no fold and are left out. Raises UserError when
-    there are fewer groups than folds, or when the folds would leak.
+    mappings ("train/part_00"). Crops of videos without a label belong to no fold and are left out. Raises UserError
+    when there are fewer groups than folds, or when the folds would leak.
     """
     videos = _videos(index)
     faces = _faces(crops, tools)
@@ -60,7 +60,9 @@ def run(
     # A group without crops is in no fold, and nothing of it can leak.
     videos["fold"] = videos["group"].map(folds).astype("Int32")
     _refuse_leaks(videos, links, params.method)
-    rows = found.drop(columns=["_merge", "sha256", "status"]).merge(videos[["part", "video", "fold"]], on=["part", "video"])
+    rows = found.drop(columns=["_merge", "sha256", "status"]).merge(
+        videos[["part", "video", "fold"]], on=["part", "video"]
+    )
     rows = rows.sort_values(["part", "video", "frame", "track"])
     return {"table": tables.write(table, rows[tables.FOLDS.names].to_dict("records"), tables.FOLDS)}
 
@@ -69,17 +71,17 @@ def deal(sizes: Mapping[str, tuple[int, int]], count: int, seed: int) -> dict[st
     """Deal groups to folds 0..count-1; returns each group's fold.
 
     sizes: (real videos, fake videos) of each group. Groups come in an order made from their names and the seed by
-    SHA-256, which no library version changes; each goes to the fold that makes the spread of reals and of fakes over the
-    folds smallest (the rule of scikit-learn's StratifiedGroupKFold, in whole numbers, without its demand that each class
-    has as many videos as there are folds). So two folds differ by about one group, and with at least `count` groups no
-    fold stays empty.
+    SHA-256, which no library version changes; each goes to the fold that makes the spread of reals and of fakes over
+    the folds smallest (the idea of scikit-learn's StratifiedGroupKFold, in whole numbers, and without its demand that
+    each class has as many videos as there are folds). So two folds differ by about one group, and with at least
+    `count` groups no fold stays empty.
     """
     reals, fakes = (max(1, sum(size[label] for size in sizes.values())) for label in (0, 1))
     loads = [[0, 0] for _ in range(count)]
     folds = {}
     for group in sorted(sizes, key=lambda name: sha256_text(f"{seed} {name}")):
         real, fake = sizes[group]
-        # Putting g into a fold that has x raises the sum of squares by 2xg + g². Each class is measured by its own total.
+        # Putting g where x is raises the sum of squares by 2xg + g²; each class is measured by its own total.
         costs = [(x[0] * real * fakes**2 + x[1] * fake * reals**2, sum(x), fold) for fold, x in enumerate(loads)]
         fold = folds[group] = min(costs)[-1]
         loads[fold] = [loads[fold][0] + real, loads[fold][1] + fake]
@@ -144,8 +146,8 @@ def _enough(videos: pd.DataFrame, params: Folds) -> bool:
     there = f"{len(groups)} {'part' if params.method == 'part' else 'original'}{'' if len(groups) == 1 else 's'}"
     more = "add parts, or set folds.method to original" if params.method == "part" else "add videos of other people"
     raise UserError(
-        f"params.yaml: folds.count: {params.count}: expected at most as many folds as there is to deal, found {there} with "
-        f"crops of labelled videos{f' ({told})' if groups else ''}; lower folds.count (at least 2), or {more}"
+        f"params.yaml: folds.count: {params.count}: expected at most as many folds as there is to deal, found {there} "
+        f"with crops of labelled videos{f' ({told})' if groups else ''}; lower folds.count (at least 2), or {more}"
     )
 
 

@@ -26,7 +26,9 @@ def run(*, unit: str, raw: Path, table: Path, params: Index, tools: Tools) -> di
     raw: the part's folder. Raises UserError for a part without videos and for metadata that can't be read.
     """
     metadata = read_metadata(raw) if unit.startswith("train/") else {}
-    files = {path.name for path in raw.iterdir() if path.name not in (METADATA, LABELS) and not path.name.startswith(".")}
+    files = {
+        path.name for path in raw.iterdir() if path.name not in (METADATA, LABELS) and not path.name.startswith(".")
+    }
     names = sorted(files | set(metadata))
     if not names:
         raise UserError(f"{raw}: no videos in this part; put videos in or remove the folder")
@@ -40,13 +42,13 @@ def run(*, unit: str, raw: Path, table: Path, params: Index, tools: Tools) -> di
 
 
 def read_metadata(raw: Path) -> dict[str, Any]:
-    """DFDC's metadata.json of a train part: file name to its entry. Raises UserError when it is absent or no such thing."""
+    """DFDC's metadata.json of a train part: file name to entry. Raises UserError when it is absent or no such thing."""
     path = raw / METADATA
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(
-            f"{path}: not there; a train part needs DFDC's metadata.json, a part without labels belongs in data/raw/test"
+            f"{path}: not there; a train part needs DFDC's metadata.json, one without labels belongs in data/raw/test"
         ) from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not JSON: {error}; mend the file") from error
@@ -86,8 +88,8 @@ def _claims(row: dict[str, Any], metadata: dict[str, Any], unit: str) -> dict[st
         return {"label": None, "original": None}
     name = row["video"]
     entry = metadata.get(name)
-    label = _LABELS.get(entry["label"]) if isinstance(entry, dict) and isinstance(entry.get("label"), str) else None
-    if label is None:
+    label = _LABELS.get(str(entry.get("label"))) if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or label is None:
         reason = f"{METADATA} gives it no label REAL or FAKE" if name in metadata else f"not named in {METADATA}"
         return {"label": None, "original": None} | _unless_worse(row, tables.BAD_METADATA, reason)
     if label == 0:

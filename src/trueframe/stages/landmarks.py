@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueframe import archive as archives
-from trueframe import pool, tables
+from trueframe import images, pool, tables
 
 if TYPE_CHECKING:
     from trueframe.params import Landmarks
@@ -32,21 +32,19 @@ def run(*, unit: str, index: Path, crops: Path, points: Path, params: Landmarks,
 
 
 def _search(crops: Path, params: Landmarks, device: str, members: list[archives.Member]) -> list[Row]:
-    import cv2
-    import numpy as np
-
     from trueframe import faces  # imports torch, which only the process that searches should pay for
 
     rows = []
     with archives.Reader(crops) as reader:
         for member in members:
-            data = np.frombuffer(reader.read(member.offset, member.size), np.uint8)
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+            image = images.decoded(reader.read(member.offset, member.size))
             seen = faces.find(image, 1.0, tuple(params.thresholds), params.min_face_px, device)
             video, frame, track = archives.parse_member(member.name)
             row: Row = {"video": video, "frame": frame, "track": track, "found": bool(len(seen.boxes))}
             if row["found"]:
                 # The largest face is the crop's own; MTCNN gives it first.
-                row |= dict(zip(tables.LANDMARK_COLUMNS, np.rint(seen.points[0]).astype(int).ravel().tolist(), strict=True))
+                row |= dict(
+                    zip(tables.LANDMARK_COLUMNS, seen.points[0].round().astype(int).ravel().tolist(), strict=True)
+                )
             rows.append(row)
     return rows

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
 
 from trueframe import archive as archives
-from trueframe import pool, tables
+from trueframe import images, pool, tables
 
 if TYPE_CHECKING:
     from trueframe.params import Masks
@@ -56,8 +57,6 @@ def mask(fake: NDArray[np.uint8], original: NDArray[np.uint8], window_px: int) -
     (1 - SSIM) * 255 per channel (Wang et al. 2004, doi:10.1109/TIP.2003.819861), clipped to 0..255 since SSIM can be
     negative, then turned to grey.
     """
-    from skimage.metrics import structural_similarity
-
     _, similarity = structural_similarity(fake, original, win_size=window_px, channel_axis=2, full=True)
     changed = np.clip((1 - similarity) * 255, 0, 255).astype(np.uint8)
     grey: NDArray[np.uint8] = cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY).astype(np.uint8)
@@ -69,14 +68,8 @@ def _compare(crops: Path, window_px: int, pairs: list[Pair]) -> list[tuple[str, 
     found = []
     with archives.Reader(crops) as reader:
         for pair in pairs:
-            fake, original = (_decoded(reader.read(member.offset, member.size)) for member in pair)
+            fake, original = (images.decoded(reader.read(member.offset, member.size)) for member in pair)
             if fake.shape != original.shape or min(fake.shape[:2]) < window_px:
                 continue
-            _, data = cv2.imencode(".png", mask(fake, original, window_px))
-            found.append((pair[0].name, data.tobytes()))
+            found.append((pair[0].name, images.png(mask(fake, original, window_px))))
     return found
-
-
-def _decoded(data: bytes) -> NDArray[np.uint8]:
-    image: NDArray[np.uint8] = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB).astype(np.uint8)
-    return image

@@ -89,8 +89,8 @@ def _refuse_twins(rows: Sequence[Mapping[str, Any]]) -> None:
     for first, second in pairwise(rows):
         if first["filename"] == second["filename"]:
             raise UserError(
-                f"data/raw/test/{second['part']}/{second['filename']}: expected each filename in one test part, found it "
-                f"in data/raw/test/{first['part']} too; rename or remove one of them"
+                f"data/raw/test/{second['part']}/{second['filename']}: expected each filename in one test part, "
+                f"found it in data/raw/test/{first['part']} too; rename or remove one of them"
             )
 
 
@@ -99,8 +99,13 @@ def _write(path: Path, columns: list[str], rows: Sequence[Mapping[str, Any]]) ->
     # Left to itself, csv quotes no bare CR, and readers would take it for the end of a line.
     odd = any("\r" in str(value) for row in rows for value in row.values())
     with path.open("w", encoding="utf-8", newline="") as file:
-        quoting = csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n", quoting=quoting)
+        writer = csv.DictWriter(
+            file,
+            columns,
+            extrasaction="ignore",
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL,
+        )
         writer.writeheader()
         writer.writerows(rows)
     return len(rows)

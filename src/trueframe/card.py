@@ -1,0 +1,45 @@
+"""What a weights file says of itself: enough to rebuild its network and to prepare images for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trueframe.errors import UserError
+
+# One key for all: safetensors writes several in the order of a hash table, which differs from process to process.
+KEY = "trueframe"
+
+
+@dataclass(frozen=True)
+class Card:
+    """encoder: timm's name; size_px: side of the square input; mean, std: of R, G, B in 0..1, as the encoder expects them;
+    holdout_fold: the fold that the network was not trained on.
+    """
+
+    encoder: str
+    size_px: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    holdout_fold: int
+
+    def metadata(self) -> dict[str, str]:
+        """The card as safetensors' metadata."""
+        return {KEY: json.dumps(asdict(self), sort_keys=True)}
+
+
+def read(path: Path) -> Card:
+    """The card of a weights file. Raises UserError when the file is no safetensors file or was not made by trueframe."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a safetensors file ({error}); run `snakemake models`, which makes it") from error
+    if KEY not in metadata:
+        raise UserError(f"{path}: says nothing of its network (no {KEY} in its metadata); run `snakemake models`, which makes it")
+    values: dict[str, Any] = json.loads(metadata[KEY])
+    return Card(**values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])})

@@ -1,0 +1,126 @@
+"""Parts of a face blacked out, so that a network can't rest on one feature. After the DFDC winner's "hardcore" dropping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trueframe.dataset import CHANGED, Image
+
+if TYPE_CHECKING:
+    from trueframe.params import Augmentation
+
+Points = NDArray[np.int32]  # eye, eye, nose, mouth corner, mouth corner: (x, y) in pixels, shape (5, 2)
+Kept = NDArray[np.bool_]  # shape (height, width): True where the image stays
+
+_LEAST_CHANGED = 20  # changed pixels of which more must stay visible
+_DRAWS = 6
+# The hull of dlib's 68 points reaches beyond the eyes and the mouth by about as much as these lie from the face's middle.
+_HULL = 2.0
+
+
+def erase(
+    image: Image, points: Points | None, mask: Image | None, label: int, chances: Augmentation, stream: np.random.Generator
+) -> Image:
+    """A copy with at most one thing blacked out: the first kind that the chances pick.
+
+    image: uint8 of shape (height, width, 3); points: landmarks, None where unknown; mask: of a fake, where it was
+    changed, uint8 of shape (height, width), None where unknown; label: 1 for a fake.
+    """
+    shape = (image.shape[0], image.shape[1])
+    kept: Kept | None = None
+    if points is not None and stream.random() < chances.erase_landmarks:
+        kept = _pick_feature(shape, points, chances, stream)
+    elif points is not None and stream.random() < chances.erase_hull:
+        kept = without_half_hull(shape, points, int(stream.integers(4)))
+    elif stream.random() < chances.erase_half:
+        kept = _pick_region(shape, mask, label, stream)
+    return image if kept is None else image * kept[..., None]
+
+
+def _pick_feature(shape: tuple[int, int], points: Points, chances: Augmentation, stream: np.random.Generator) -> Kept | None:
+    if stream.random() < chances.erase_eyes:
+        return without_eyes(shape, points)
+    if stream.random() < chances.erase_mouth:
+        return without_mouth(shape, points)
+    if stream.random() < chances.erase_nose:
+        return without_nose(shape, points)
+    return None
+
+
+def without_eyes(shape: tuple[int, int], points: Points) -> Kept:
+    """All but a band from eye to eye that reaches a quarter of their distance to every side."""
+    return _without_line(shape, points[0], points[1], _distance(points[0], points[1]) // 4)
+
+
+def without_mouth(shape: tuple[int, int], points: Points) -> Kept:
+    """All but a band from corner to corner that reaches a third of their distance to every side."""
+    return _without_line(shape, points[3], points[4], _distance(points[3], points[4]) // 3)
+
+
+def without_nose(shape: tuple[int, int], points: Points) -> Kept:
+    """All but a band from the nose to between the eyes that reaches a quarter of the eyes' distance to every side."""
+    return _without_line(shape, points[2], points[:2].sum(axis=0) // 2, _distance(points[0], points[1]) // 4)
+
+
+def hull(points: Points) -> Points:
+    """The face's outline, int32 of shape (4, 2), approximated from five points.
+
+    Eyes and mouth corners, each moved away from the middle of the four to twice its distance: about from the brows to
+    the chin and from cheek to cheek.
+    """
+    corners = points[[0, 1, 4, 3]].astype(np.float64)
+    middle = corners.mean(axis=0)
+    outline: Points = cv2.convexHull(np.rint(middle + _HULL * (corners - middle)).astype(np.int32))[:, 0].astype(np.int32)
+    return outline
+
+
+def without_half_hull(shape: tuple[int, int], points: Points, side: int) -> Kept:
+    """All but one half of the face's hull, cut at its centroid. side: 0 the upper half goes, 1 the lower, 2 the left, 3 the right."""
+    face = cv2.fillConvexPoly(np.zeros(shape, np.uint8), hull(points), 1).astype(np.bool_)
+    rows, columns = np.nonzero(face)
+    if not len(rows):  # all of it lies outside the crop
+        return np.ones(shape, np.bool_)
+    erased: Kept = face & ~_half(shape, int(rows.mean()), int(columns.mean()), side)
+    return ~erased
+
+
+def regions(shape: tuple[int, int]) -> list[Kept]:
+    """What stays when a half or a pair of opposite quadrants goes: without the upper, lower, left, right half, then without
+    the upper left and lower right quadrants, then without the two others.
+    """
+    middle_y, middle_x = shape[0] // 2, shape[1] // 2
+    upper, lower, left, right = (~_half(shape, middle_y, middle_x, side) for side in range(4))
+    return [~upper, ~lower, ~left, ~right, ~((upper & left) | (lower & right)), ~((upper & right) | (lower & left))]
+
+
+def _pick_region(shape: tuple[int, int], mask: Image | None, label: int, stream: np.random.Generator) -> Kept | None:
+    """One of the regions; for a fake one that leaves enough of what was changed, or None when six draws give none.
+
+    A fake without a mask is left whole: nobody knows what would stay visible.
+    """
+    choices = regions(shape)
+    for _ in range(_DRAWS):
+        kept = choices[stream.integers(len(choices))]
+        if label == 0 or (mask is not None and np.count_nonzero((mask > CHANGED) & kept) > _LEAST_CHANGED):
+            return kept
+    return None
+
+
+def _half(shape: tuple[int, int], y: int, x: int, side: int) -> Kept:
+    kept = np.ones(shape, np.bool_)
+    area = (slice(None, y), slice(y, None), (slice(None), slice(None, x)), (slice(None), slice(x, None)))[side]
+    kept[area] = False
+    return kept
+
+
+def _without_line(shape: tuple[int, int], start: Points, end: Points, reach: int) -> Kept:
+    ends = [(int(point[0]), int(point[1])) for point in (start, end)]
+    return cv2.line(np.zeros(shape, np.uint8), ends[0], ends[1], 1, thickness=2 * reach + 1) == 0
+
+
+def _distance(one: Points, other: Points) -> int:
+    return int(np.hypot(*(one - other)))

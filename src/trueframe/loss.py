@@ -1,0 +1,39 @@
+"""What training makes small, and what it is judged by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Keeps a log loss finite where a score is 0 or 1 in float64.
+_LEAST = 1e-7
+
+
+def balanced_bce(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """The mean of two means: binary cross-entropy over a batch's fakes, and over its reals. A scalar.
+
+    logits: float, of shape (n,); labels: 0 or 1, of shape (n,). Targets are `smoothing` and 1 - `smoothing`. Where a
+    class is absent, the other's mean alone.
+    """
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    fakes = labels.float()
+    each = binary_cross_entropy_with_logits(logits.float(), fakes.clamp(smoothing, 1 - smoothing), reduction="none")
+    # Sums and no masks, so that nothing has to wait for the accelerator.
+    classes = [(each * of_class).sum() / of_class.sum().clamp(min=1) for of_class in (fakes, 1 - fakes)]
+    present = (fakes.sum() > 0).float() + (fakes.sum() < len(fakes)).float()
+    return (classes[0] + classes[1]) / present
+
+
+def log_losses(scores: NDArray[np.float64], labels: NDArray[np.int8]) -> tuple[float, float]:
+    """The mean log loss of the fakes and that of the reals, each over its own.
+
+    scores: probability of fake; labels: 0 or 1, both present.
+    """
+    kept = np.clip(scores, _LEAST, 1 - _LEAST)
+    return float(-np.log(kept[labels == 1]).mean()), float(-np.log1p(-kept[labels == 0]).mean())

@@ -1,0 +1,128 @@
+"""The network: a timm encoder, average pooling, dropout and one logit, which takes images as they are decoded."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import timm
+import torch
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import logging as hub_logging
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from trueframe import card as cards
+from trueframe.card import Card
+from trueframe.errors import UserError
+
+HUB = "hub"
+NONE = "none"
+_GIVE_A_FILE = "or put the encoder's safetensors file on this disk and name its path in models.weights; none starts untrained"
+
+
+class Network(nn.Module):
+    """Images to logits. `card` says what `encoder` is and what it expects."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, card: Card, encoder: nn.Module) -> None:
+        """encoder: a module that takes float images of shape (n, 3, side, side) and gives (n, 1)."""
+        super().__init__()
+        self.card = card
+        self.encoder = encoder
+        # Kept in the card, not in the weights.
+        self.register_buffer("mean", 255 * torch.tensor(card.mean), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(card.std), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of fake, float of shape (n,), for RGB images, uint8 of shape (n, side, side, 3)."""
+        logits: Tensor = self.encoder(((images - self.mean) / self.std).permute(0, 3, 1, 2))
+        return logits[:, 0]
+
+
+def build(
+    encoder: str, weights: str, *, size_px: int, holdout_fold: int, drop_path: float = 0.0, dropout: float = 0.0
+) -> Network:
+    """A network to train. weights: "hub", "none" or the path of a safetensors file, as params.yaml's models.weights.
+
+    The last layer is new, of torch's random numbers, and so is all with "none". Raises UserError when timm has no such encoder, the hub
+    does not answer, or the file does not fit.
+    """
+    name = encoder.partition(".")[0]
+    if not timm.is_model(name):
+        close = ", ".join(difflib.get_close_matches(name, timm.list_models(), 3)) or "see timm.list_models()"
+        raise UserError(f"params.yaml: models.encoder: {encoder}: timm {timm.__version__} has no such model; near it: {close}")
+    made = _create(encoder, weights == HUB, size_px, drop_path=drop_path, dropout=dropout)
+    settings = timm.data.resolve_data_config({}, model=made)
+    card = Card(encoder, size_px, tuple(settings["mean"]), tuple(settings["std"]), holdout_fold)
+    if weights not in (HUB, NONE):
+        _fill(made, Path(weights))
+    return Network(card, made)
+
+
+def save(network: Network, path: Path) -> None:
+    """Write the weights and the card as safetensors. Equal weights give equal bytes."""
+    state = {name: value.detach().cpu().contiguous() for name, value in network.encoder.state_dict().items()}
+    safetensors.torch.save_file(state, path, metadata=network.card.metadata())
+
+
+def load(path: Path) -> Network:
+    """The network that `save` wrote, ready to score (in evaluation mode)."""
+    card = cards.read(path)
+    encoder = _create(card.encoder, False, card.size_px)
+    encoder.load_state_dict(safetensors.torch.load_file(path))
+    return Network(card, encoder).eval()
+
+
+def _create(encoder: str, pretrained: bool, size_px: int, *, drop_path: float = 0.0, dropout: float = 0.0) -> nn.Module:
+    settings: dict[str, Any] = {"num_classes": 1, "drop_rate": dropout}
+    if drop_path:
+        settings["drop_path_rate"] = drop_path  # not every encoder has it
+    published = timm.get_pretrained_cfg(encoder)
+    if published is not None and published.fixed_input_size:
+        settings["img_size"] = size_px
+    hub_logging.set_verbosity_error()  # its retries fill a screen; what they come to is told below
+    try:
+        made: nn.Module = timm.create_model(encoder, pretrained=pretrained, **settings)
+    except (OSError, HfHubHTTPError) as error:
+        if not pretrained:
+            raise
+        raise UserError(
+            f"params.yaml: models.weights: {HUB}: the weights of {encoder} could not be fetched ({_first_line(error)}); "
+            f"connect to huggingface.co, {_GIVE_A_FILE}"
+        ) from error
+    return made
+
+
+def _fill(encoder: nn.Module, path: Path) -> None:
+    """Put a file's tensors into the encoder, but for the last layer, which stays new."""
+    where = f"params.yaml: models.weights: {path}"
+    try:
+        found = safetensors.torch.load_file(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{where}: no such file; expected {HUB}, {NONE} or the path of a safetensors file") from error
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{where}: not a safetensors file ({_first_line(error)}); save it with safetensors.torch.save_file") from error
+    wanted = encoder.state_dict()
+    names = encoder.default_cfg["classifier"]  # of the last layer, or of several
+    head = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+    body = {name for name in wanted if not name.startswith(head)}
+    wrong = [f"{name} is missing" for name in sorted(body - found.keys())]
+    wrong += [f"{name} is unknown" for name in sorted(found.keys() - wanted.keys()) if not name.startswith(head)]
+    wrong += [
+        f"{name} is {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}"
+        for name in sorted(body & found.keys())
+        if found[name].shape != wanted[name].shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UserError(f"{where}: does not fit models.encoder: {'; '.join(wrong[:3])}{more}; give this encoder's own weights")
+    encoder.load_state_dict({name: found[name] for name in body}, strict=False)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

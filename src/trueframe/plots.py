@@ -1,0 +1,126 @@
+"""The evaluation's pictures, as PNGs whose bytes depend on their rows alone.
+
+They are drawn without pyplot, from matplotlib's own defaults whatever the user's matplotlibrc says, on a light card of
+their own, so that they can be read on a dark page too. Colours are Okabe and Ito's, which colour-blind people can tell
+apart; markers, dashes and hatches say the same as the colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_DPI = 120
+_INK, _FAINT, _GRID, _CARD = "#2b2b2b", "#6b6b6b", "#dddddd", "#fcfcfb"
+_BLUE, _ORANGE, _GREEN = "#0072B2", "#D55E00", "#009E73"
+_SETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "held_out": ("held-out fold", {"color": _BLUE, "marker": "o", "linestyle": "-"}),
+    "test": ("test parts", {"color": _ORANGE, "marker": "s", "linestyle": (0, (5, 2))}),
+}
+_KINDS = {"held-out fold": (_BLUE, ""), "training fold": ("#b9b9b9", "///"), "test part": (_ORANGE, "...")}
+_NO_SKILL = 0.693147  # ln 2: the log loss of a score of 0.5 for every video
+
+
+def roc(path: Path, rows: pd.DataFrame, areas: Mapping[str, float | None]) -> None:
+    """The ROC curve of each set. rows: set, fpr, tpr; areas: each set's AUC, None where it has none."""
+    with _card(path, (6, 6)) as figure:
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=_FAINT, linestyle=":", linewidth=1.2, label="guessing")
+        for name, found in rows.groupby("set", sort=False):
+            label, look = _SETS[str(name)]
+            points = look | {"marker": None}
+            axes.plot(found["fpr"], found["tpr"], linewidth=2, label=f"{label}, AUC {areas[str(name)]:.3f}", **points)
+        _say_if_empty(axes, rows, "No set has labelled videos\nof both kinds, real and fake")
+        axes.set(xlabel="real videos taken for fake (share)", ylabel="fake videos found (share)", aspect="equal")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title="Fakes found against false alarms, ensemble")
+        axes.legend(loc="lower right")
+
+
+def calibration(path: Path, rows: pd.DataFrame, bins: int) -> None:
+    """How often videos of a score are fake, and how many there are.
+
+    rows: set, bin_centre, mean_score, fraction_fake, videos; bins: how many of equal width there are.
+    """
+    with _card(path, (6, 7)) as figure:
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        upper.plot([0, 1], [0, 1], color=_FAINT, linestyle=":", linewidth=1.2, label="scores are right")
+        for number, (name, found) in enumerate(rows.groupby("set", sort=False)):
+            label, look = _SETS[str(name)]
+            upper.plot(found["mean_score"], found["fraction_fake"], linewidth=2, markersize=7, label=label, **look)
+            # Two thin bars side by side in each bin, the second set's on the right.
+            width = 0.25 / bins
+            lower.bar(found["bin_centre"] + (number - 0.5) * width, found["videos"], width=width, color=look["color"])
+        _say_if_empty(upper, rows, "No labelled videos with a score")
+        upper.set(ylabel="videos that are fake (share)", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+        upper.set(title="What a score is worth, ensemble")
+        upper.legend(loc="upper left")
+        lower.set(xlabel="score: probability of fake", ylabel="videos")
+        lower.yaxis.get_major_locator().set_params(integer=True)
+
+
+def folds(path: Path, rows: pd.DataFrame) -> None:
+    """The log loss of each fold and test part: a bar for the ensemble, a point per model.
+
+    rows: set, kind (held-out fold, training fold, test part), videos, model ("ensemble" or a seed), log_loss.
+    """
+    together = rows[rows["model"] == "ensemble"].reset_index(drop=True)
+    with _card(path, (7.5, 1.9 + 0.34 * max(4, len(together)))) as figure:
+        axes = figure.subplots()
+        for kind, (colour, hatch) in _KINDS.items():
+            bars = together[together["kind"] == kind]
+            if len(bars):
+                axes.barh(
+                    bars.index,
+                    bars["log_loss"],
+                    height=0.66,
+                    color=colour,
+                    hatch=hatch,
+                    edgecolor=_CARD,
+                    linewidth=0,
+                    label=f"{kind}, ensemble",
+                )
+        alone = rows[rows["model"] != "ensemble"]
+        places = alone["set"].map({name: place for place, name in together["set"].items()})
+        axes.scatter(
+            alone["log_loss"], places, label="one model", color=_CARD, edgecolor=_INK, s=26, linewidth=1.1, zorder=3
+        )
+        axes.axvline(_NO_SKILL, color=_FAINT, linestyle=":", linewidth=1.2, label="always 0.5")
+        _say_if_empty(axes, rows, "No labelled videos with a score")
+        names = [
+            f"{row.set} ({row.videos:,} {'video' if row.videos == 1 else 'videos'})" for row in together.itertuples()
+        ]
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel="log loss of the videos (less is better)", title="How well each fold and test part is scored")
+        axes.set(ylim=(max(1, len(together)) - 0.4, -0.6), xlim=(0, None))
+        axes.grid(visible=False, axis="y")
+        figure.legend(loc="outside lower center", ncols=3)
+
+
+@contextmanager
+def _card(path: Path, size_in: tuple[float, float]) -> Iterator[Figure]:
+    """A figure of that width and height in inches, written to `path` when the block ends."""
+    look = {
+        "axes.edgecolor": _FAINT, "axes.facecolor": _CARD, "figure.facecolor": _CARD, "savefig.facecolor": _CARD,
+        "axes.grid": True, "axes.axisbelow": True, "grid.color": _GRID, "axes.spines.top": False,
+        "axes.spines.right": False, "text.color": _INK, "axes.labelcolor": _INK, "xtick.color": _INK,
+        "ytick.color": _INK, "legend.frameon": False, "axes.titlelocation": "left", "axes.titlepad": 12, "figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.1,
+    }  # fmt: skip
+    with style.context(["default", look], after_reset=True):
+        figure = Figure(figsize=size_in, dpi=_DPI, layout="constrained")
+        yield figure
+        # Without this, the file would name matplotlib's version.
+        figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _say_if_empty(axes: Axes, rows: pd.DataFrame, text: str) -> None:
+    if rows.empty:
+        axes.text(
+            0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=_FAINT, backgroundcolor=_CARD
+        )

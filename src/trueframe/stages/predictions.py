@@ -1,0 +1,69 @@
+"""predictions: a score per crop of a part, by one seed's network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trueframe import archive, card, tables
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from trueframe.params import Predictions
+    from trueframe.tools import Tools
+
+Row = dict[str, Any]
+
+
+def run(
+    *, unit: str, weights: Path, folds: Path, crops: Path, scores: Path, params: Predictions, tools: Tools
+) -> dict[str, int]:
+    """Write a row per crop (tables.PREDICTIONS): every crop of a test part, of a train part those that params.train_folds says."""
+    _, _, part = unit.partition("/")
+    if part.startswith("train/"):
+        rows = _train_rows(part, folds, card.read(weights).holdout_fold)
+        rows = [row for row in rows if row["held_out"] or params.train_folds == "all"]
+    else:
+        rows = _test_rows(crops)
+    # Importing torch and timm takes seconds, so parts without a crop to score do without.
+    found = _scores(weights, crops, rows, params, tools) if rows else ()
+    names = tables.PREDICTIONS.names
+    table = [{**row, "score": score} for row, score in zip(rows, found, strict=True)]
+    return {"scores": tables.write(scores, [{name: row[name] for name in names} for row in table], tables.PREDICTIONS)}
+
+
+def _train_rows(part: str, folds: Path, holdout_fold: int) -> list[Row]:
+    """The part's crops in the folds table, with whether the network saw them in training."""
+    import pyarrow.parquet as pq
+
+    columns = ["video", "frame", "track", "offset", "size", "fold"]
+    rows: list[Row] = pq.read_table(folds, columns=columns, filters=[("part", "=", part)]).to_pylist()
+    return [{**row, "held_out": row["fold"] == holdout_fold} for row in rows]
+
+
+def _test_rows(crops: Path) -> list[Row]:
+    """Every crop of the archive."""
+    rows = []
+    for member in archive.members(crops):
+        video, frame, track = archive.parse_member(member.name)
+        rows.append({"video": video, "frame": frame, "track": track, "offset": member.offset, "size": member.size, "held_out": True})
+    return sorted(rows, key=lambda row: (row["video"], row["frame"], row["track"]))
+
+
+def _scores(weights: Path, crops: Path, rows: Sequence[Row], params: Predictions, tools: Tools) -> NDArray[np.float64]:
+    from trueframe import dataset, network, scoring
+
+    device = scoring.prepare(tools.device, params.threads)
+    net = network.load(weights).to(device)
+    with archive.Reader(crops) as reader, tools.progress.task(len(rows), "crops") as advance:
+
+        def load(number: int) -> dataset.Image:
+            image = dataset.decode(reader.read(rows[number]["offset"], rows[number]["size"]))
+            return dataset.letterbox(image, net.card.size_px)
+
+        return scoring.scores(
+            net, load, len(rows), batch_size=params.batch_size, device=device, workers=tools.workers, advance=advance
+        )

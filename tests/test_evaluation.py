@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from trueframe import tables
+from trueframe.errors import UserError
+from trueframe.params import Evaluation, Pooling
+from trueframe.stages import evaluation
+from trueframe.tools import Tools
+
+POOLING = Pooling(rule="mean", high=0.8, high_share=0.4, high_count=11, low=0.2, low_share=0.9)
+PARAMS = Evaluation(pooling=POOLING, unknown_score=0.5, threshold=0.5, log_loss_clip=0.001, calibration_bins=10)
+OUTPUTS = {
+    "metrics": "metrics.json",
+    "roc": "roc.csv",
+    "calibration": "calibration.csv",
+    "folds_table": "folds.csv",
+    "roc_plot": "roc.png",
+    "calibration_plot": "calibration.png",
+    "folds_plot": "folds.png",
+}
+# video, label, status, fold (None: no crops), scores of the models 1 and 2 (None: not scored)
+Row = tuple[str, int | None, str, int | None, tuple[float, float] | None]
+
+
+class Workspace:
+    """The inputs of an evaluation by two models, and what it makes of them. Fold 0 is held out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.inputs: dict[str, dict[str, Path]] = {"index": {}, "videos": {}, "predictions": {}, "raw": {}}
+        self.dealt: list[dict[str, Any]] = []
+        (folder / "out").mkdir()
+
+    def _part(self, unit: str, rows: list[Row]) -> None:
+        stem = self.folder / unit.replace("/", "_")
+        self.inputs["videos"][unit] = stem.with_suffix(".videos")
+        statuses = [{"video": name, "status": status, "reason": "", "items": 2} for name, _, status, _, _ in rows]
+        tables.write(self.inputs["videos"][unit], statuses, tables.VIDEOS)
+        for number, seed in enumerate((1, 2)):
+            path = self.inputs["predictions"][f"{seed}/{unit}"] = stem.with_suffix(f".{seed}")
+            crops = [
+                # Two crops around the video's score.
+                {
+                    "video": name,
+                    "frame": frame,
+                    "track": 0,
+                    "score": scores[number] + shift,
+                    "held_out": fold in (0, None),
+                }
+                for name, _, _, fold, scores in rows
+                if scores is not None
+                for frame, shift in ((0, 0.0625), (5, -0.0625))
+            ]
+            tables.write(path, crops, tables.PREDICTIONS)
+
+    def train(self, part: str, rows: list[Row]) -> Workspace:
+        unit = f"train/{part}"
+        self._part(unit, rows)
+        self.inputs["index"][unit] = self.folder / f"{part}.index"
+        more = dict.fromkeys(("size_bytes", "width_px", "height_px", "frames"), 1) | {
+            "fps": 1.0,
+            "codec": "",
+            "sha256": "",
+        }
+        index = [{"video": row[0], "label": row[1], "status": row[2], "reason": "", **more} for row in rows]
+        tables.write(self.inputs["index"][unit], index, tables.INDEX)
+        for name, label, _, fold, _ in rows:
+            for frame in (0, 5) if fold is not None else ():
+                crop = {"part": unit, "video": name, "frame": frame, "track": 0, "label": label, "original": name}
+                self.dealt.append(crop | {"offset": 0, "size": 1, "fold": fold})
+        return self
+
+    def test(self, part: str, rows: list[Row], labels: str | bytes | None = None) -> Workspace:
+        self._part(f"test/{part}", rows)
+        raw = self.inputs["raw"][f"test/{part}"] = self.folder / "raw" / part
+        raw.mkdir(parents=True)
+        if labels is None and any(row[1] is not None for row in rows):
+            labels = "filename,label\n" + "".join(f"{row[0]},{row[1]}\n" for row in rows if row[1] is not None)
+        if labels is not None:
+            (raw / "labels.csv").write_bytes(labels.encode() if isinstance(labels, str) else labels)
+        return self
+
+    def run(self, params: Evaluation = PARAMS) -> dict[str, Any]:
+        folds = self.folder / "folds.parquet"
+        tables.write(folds, self.dealt, tables.FOLDS)
+        outputs = {name: self.folder / "out" / file for name, file in OUTPUTS.items()}
+        counts = evaluation.run(unit="all", folds=folds, params=params, tools=Tools(), **self.inputs, **outputs)  # type: ignore[arg-type]
+        assert counts.keys() == OUTPUTS.keys()
+        assert counts["roc"] == len(self.table("roc"))
+        report: dict[str, Any] = json.loads(outputs["metrics"].read_text(encoding="utf-8"))
+        return report
+
+    def table(self, name: str) -> pd.DataFrame:
+        return pd.read_csv(self.folder / "out" / OUTPUTS[name])
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+OK = tables.OK
+TRAIN: list[Row] = [
+    ("f", 1, OK, 0, (0.875, 0.625)),
+    ("r", 0, OK, 0, (0.125, 0.375)),
+    ("seen", 1, OK, 1, (0.9375, 0.9375)),
+]
+
+
+def loss(*chances: float) -> float:
+    """Log loss of videos, each by the chance that was given to its true label."""
+    return -sum(math.log(chance) for chance in chances) / len(chances)
+
+
+def test_the_held_out_fold_is_scored_by_hand(workspace: Workspace) -> None:
+    report = workspace.train("p", TRAIN).run()
+    found = report["held_out"]["scored"]
+    assert found["ensemble"]["log_loss"] == pytest.approx(loss(0.75, 0.75), abs=1e-6)
+    assert found["seeds"]["1"]["log_loss"] == pytest.approx(loss(0.875, 0.875), abs=1e-6)
+    assert found["seeds"]["2"]["log_loss"] == pytest.approx(loss(0.625, 0.625), abs=1e-6)
+    mean = (loss(0.875) + loss(0.625)) / 2
+    assert found["mean"]["log_loss"] == pytest.approx(mean, abs=1e-6)
+    assert found["gain"]["log_loss"] == pytest.approx(mean - loss(0.75), abs=2e-6)
+    assert (found["ensemble"]["auc"], found["ensemble"]["accuracy"], found["ensemble"]["videos"]) == (1, 1, 2)
+
+
+def test_labelled_test_videos_without_a_score_count_with_unknown_score_and_apart(workspace: Workspace) -> None:
+    rows: list[Row] = [
+        ("a", 1, OK, None, (0.75, 0.75)),
+        ("b", 0, tables.NO_FACE, None, None),
+        ("c", None, OK, None, (0.5, 0.5)),
+    ]
+    params = PARAMS.model_copy(update={"unknown_score": 0.25})
+    found = workspace.train("p", TRAIN).test("q", rows).run(params)["test"]
+    assert found["all"]["ensemble"]["log_loss"] == pytest.approx(loss(0.75, 0.75), abs=1e-6)
+    assert found["all"]["seeds"]["1"]["auc"] == 1
+    assert found["scored"]["ensemble"]["videos"] == 1
+    assert found["scored"]["ensemble"]["auc"] is None
+    assert found["scored"]["ensemble"]["undefined"] == "auc and average_precision: all videos are fake"
+
+
+def test_coverage_counts_every_file_once(workspace: Workspace) -> None:
+    train: list[Row] = [
+        *TRAIN,
+        ("seen2", 0, OK, 2, None),
+        ("x", 1, tables.NO_FACE, None, None),
+        ("y", 0, tables.DECODE_ERROR, None, None),
+        ("z", 0, tables.NO_FACE, None, None),
+        ("who", None, tables.BAD_METADATA, None, None),
+    ]
+    test: list[Row] = [
+        ("a", 1, OK, None, (0.75, 0.75)),
+        ("b", 0, tables.NO_FACE, None, None),
+        ("c", 1, tables.NO_FACE, None, None),
+        ("d", 0, tables.DECODE_ERROR, None, None),
+        ("e", None, OK, None, (0.5, 0.5)),
+        ("notes.txt", None, tables.NOT_A_VIDEO, None, None),
+    ]
+    report = workspace.train("p", train).test("q", test).test("bare", [("g", None, OK, None, (0.5, 0.5))]).run()
+    assert report["held_out"]["coverage"] == {
+        "videos": 8,
+        "folds": "0",
+        "held_out": 2,
+        "scored": 2,
+        "trained": 2,
+        "without_crops": {"decode_error": 1, "no_face": 2},
+        "unlabelled": {"bad_metadata": 1},
+    }
+    assert report["test"]["coverage"] == {
+        "videos": 7,
+        "labelled": 4,
+        "unlabelled": 3,
+        "scored": 1,
+        "unscored": {"decode_error": 1, "no_face": 2},
+        "parts": 2,
+        "parts_without_labels_csv": "test/bare",
+    }
+
+
+def test_without_labels_there_are_no_test_figures_and_coverage_says_so(workspace: Workspace) -> None:
+    report = workspace.train("p", TRAIN).test("q", [("a", None, OK, None, (0.5, 0.5))]).run()
+    assert list(report["test"]) == ["coverage"]
+    assert report["test"]["coverage"]["parts_without_labels_csv"] == "test/q"
+    assert set(workspace.table("roc")["set"]) == {"held_out"}
+
+
+def test_without_a_test_part_the_held_out_fold_is_still_scored(workspace: Workspace) -> None:
+    report = workspace.train("p", TRAIN).run()
+    assert report["test"] == {
+        "coverage": {
+            "videos": 0, "labelled": 0, "unlabelled": 0, "scored": 0, "unscored": {}, "parts": 0,
+            "parts_without_labels_csv": "",
+        }
+    }  # fmt: skip
+    assert report["held_out"]["scored"]["ensemble"]["videos"] == 2
+
+
+def test_labels_of_videos_that_were_all_without_a_face_still_give_figures(workspace: Workspace) -> None:
+    rows: list[Row] = [("a", 1, tables.NO_FACE, None, None), ("b", 0, tables.NO_FACE, None, None)]
+    found = workspace.train("p", TRAIN).test("q", rows).run()["test"]
+    assert found["all"]["ensemble"]["log_loss"] == 0.693147
+    assert found["scored"]["ensemble"]["undefined"] == "no videos"
+
+
+def test_nothing_scored_at_all_gives_empty_tables_and_plots(workspace: Workspace) -> None:
+    report = workspace.train("p", [("f", 1, OK, 1, None)]).run()
+    assert report["held_out"]["coverage"]["held_out"] == 0
+    assert report["held_out"]["scored"]["ensemble"]["undefined"] == "no videos"
+    for name in ("roc", "calibration", "folds_table"):
+        assert workspace.table(name).empty
+    for name in ("roc_plot", "calibration_plot", "folds_plot"):
+        with Image.open(workspace.folder / "out" / OUTPUTS[name]) as image:
+            assert min(image.size) > 300
+
+
+def test_folds_and_test_parts_are_listed_with_each_models_log_loss(workspace: Workspace) -> None:
+    rows: list[Row] = [("a", 1, OK, None, (0.75, 0.5))]
+    workspace.train("p", TRAIN).test("q", rows).run()
+    found = workspace.table("folds_table")
+    assert list(found["set"]) == ["fold 0"] * 3 + ["fold 1"] * 3 + ["test/q"] * 3
+    assert list(found["model"]) == ["ensemble", "1", "2"] * 3
+    assert list(found["kind"][::3]) == ["held-out fold", "training fold", "test part"]
+    assert list(found["held_out"][::3]) == [True, False, True]
+    assert list(found["videos"][::3]) == [2, 1, 1]
+    expected = [loss(0.75), loss(0.875), loss(0.625), *[loss(0.9375)] * 3, loss(0.625), loss(0.75), loss(0.5)]
+    assert list(found["log_loss"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_curves_are_the_ensembles(workspace: Workspace) -> None:
+    workspace.train("p", TRAIN).run()
+    assert workspace.table("roc").to_numpy().tolist() == [
+        ["held_out", 0, 0], ["held_out", 0, 1], ["held_out", 1, 1],
+    ]  # fmt: skip
+    # Scores 0.75 and 0.25, with ten bins.
+    assert workspace.table("calibration").to_numpy().tolist() == [
+        ["held_out", 0.25, 0.25, 0, 1],
+        ["held_out", 0.75, 0.75, 1, 1],
+    ]
+
+
+def test_a_second_run_writes_the_same_bytes(workspace: Workspace) -> None:
+    workspace.train("p", TRAIN).test("q", [("a", 1, OK, None, (0.75, 0.5)), ("b", 0, OK, None, (0.5, 0.5))])
+    workspace.run()
+    before = {file: (workspace.folder / "out" / file).read_bytes() for file in OUTPUTS.values()}
+    for name, mapping in workspace.inputs.items():
+        workspace.inputs[name] = dict(reversed(mapping.items()))
+    workspace.run()
+    assert before == {file: (workspace.folder / "out" / file).read_bytes() for file in OUTPUTS.values()}
+    assert all(b"atplotlib" not in data for data in before.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,label\na,1\n", r"line 1: 'file,label': expected the columns filename,label"),
+        ("", r"line 1: '': expected the columns filename,label"),
+        ("filename,label\na,1\nb,FAKE\n", r"line 3: label 'FAKE' of b: expected 0 \(real\) or 1 \(fake\)"),
+        ("filename,label\na,1\n\nb,0.5\n", r"line 4: label '0\.5' of b"),
+        ("filename,label\nzzz,1\n", r"line 2: 'zzz': expected the name of a file of this part"),
+        ("filename,label\na,1\na,0\n", r"line 3: 'a': expected each name once"),
+        ("filename,label\na,1,2\n", r"line 2: 'a,1,2': expected 2 values"),
+        (b"filename,label\n\xff,1\n", r"expected a text in UTF-8, found byte 0xff"),
+    ],
+)
+def test_a_wrong_labels_csv_is_named_with_line_and_value(workspace: Workspace, text: str | bytes, message: str) -> None:
+    rows: list[Row] = [("a", None, OK, None, None), ("b", None, OK, None, None)]
+    with pytest.raises(UserError, match=r"raw/q/labels\.csv: " + message):
+        workspace.train("p", TRAIN).test("q", rows, text).run()
+
+
+def test_labels_may_start_with_a_byte_order_mark_end_lines_with_crlf_and_name_a_part_of_the_files(
+    workspace: Workspace,
+) -> None:
+    rows: list[Row] = [("a,b", None, OK, None, None), ("c", None, OK, None, None)]
+    report = workspace.train("p", TRAIN).test("q", rows, '\ufefffilename,label\r\n"a,b",1\r\n').run()
+    assert report["test"]["coverage"]["labelled"] == 1
