@@ -33,8 +33,8 @@ wildcard_constraints:
 # What is asked for when nothing is: the submission and, where labels are known, how good it is.
 rule submission:
     input:
-        engine.records("submission"),
-        engine.records("evaluation"),
+        engine.units("submission"),
+        engine.units("evaluation"),
         engine.all_orphans(),
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from trueframe.dataset import Image, letterbox
+from trueframe.dataset import Image, LazyMask, Points, letterbox
 from trueframe.erasing import erase
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ _RESIZES = (
     (cv2.INTER_AREA, cv2.INTER_LINEAR),
     (cv2.INTER_LINEAR, cv2.INTER_LINEAR),
 )
-# The winner's albumentations 0.4 took a variance of 10 to 50 in units of 1/255; 2.0 takes a deviation as a share of 255.
+# The winner's albumentations 0.4 took the variance, 10 to 50, of pixels in 0..255; 2.0 takes the deviation in 0..1.
 _NOISE_STD = (10**0.5 / 255, 50**0.5 / 255)
 _BLUR_SIGMA = 0.8  # what OpenCV takes for a kernel of 3 pixels
 
@@ -37,9 +36,9 @@ class Augment:
         self._size_px = size_px
 
     def __call__(
-        self, image: Image, points: NDArray[np.int32] | None, mask: Image | None, label: int, stream: np.random.Generator
+        self, image: Image, points: Points | None, mask: LazyMask, label: int, stream: np.random.Generator
     ) -> Image:
-        """A changed copy, uint8 of shape (size_px, size_px, 3), of an RGB crop; `stream` alone decides how.
+        """What an RGB crop becomes, uint8 of shape (size_px, size_px, 3); `stream` alone decides.
 
         points, mask, label: as for erasing.erase.
         """
@@ -54,17 +53,17 @@ class Augment:
 
     @cached_property
     def _steps(self) -> tuple[list[Step], list[Step]]:
-        """What is made before and after the crop gets its size. Importing albumentations costs seconds: only who changes crops pays."""
-        import albumentations as A
+        """What is done before the crop gets its size, and after."""
+        import albumentations as alb  # takes seconds, which only the processes that change crops should pay
 
         chance = self._params
         before = [
-            (chance.jpeg, (A.ImageCompression(quality_range=(chance.jpeg_quality_min, 100), p=1),)),
-            (chance.noise, (A.GaussNoise(std_range=_NOISE_STD, p=1),)),
-            (chance.blur, (A.GaussianBlur(blur_limit=(3, 3), sigma_limit=(_BLUR_SIGMA, _BLUR_SIGMA), p=1),)),
-            (chance.flip, (A.HorizontalFlip(p=1),)),
+            (chance.jpeg, (alb.ImageCompression(quality_range=(chance.jpeg_quality_min, 100), p=1),)),
+            (chance.noise, (alb.GaussNoise(std_range=_NOISE_STD, p=1),)),
+            (chance.blur, (alb.GaussianBlur(blur_limit=(3, 3), sigma_limit=(_BLUR_SIGMA, _BLUR_SIGMA), p=1),)),
+            (chance.flip, (alb.HorizontalFlip(p=1),)),
         ]
-        move = A.Affine(
+        move = alb.Affine(
             translate_percent=(-chance.shift, chance.shift),
             scale=(1 - chance.scale, 1 + chance.scale),
             keep_ratio=True,
@@ -72,15 +71,15 @@ class Augment:
             p=1,
         )
         after = [
-            (chance.colour, (A.RandomBrightnessContrast(p=1), A.FancyPCA(p=1), A.HueSaturationValue(p=1))),
-            (chance.grey, (A.ToGray(p=1),)),
+            (chance.colour, (alb.RandomBrightnessContrast(p=1), alb.FancyPCA(p=1), alb.HueSaturationValue(p=1))),
+            (chance.grey, (alb.ToGray(p=1),)),
             (chance.move, (move,)),
         ]
         return before, after
 
 
 def _made(step: Step, image: Image, stream: np.random.Generator) -> Image:
-    """The image after a step. albumentations' own Compose would seed all of its parts alike, and so make them go together."""
+    """The image after a step. albumentations' own Compose seeds all of its parts alike, so that they come together."""
     chance, choices = step
     if stream.random() >= chance:
         return image

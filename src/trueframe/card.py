@@ -15,8 +15,10 @@ KEY = "trueframe"
 
 @dataclass(frozen=True)
 class Card:
-    """encoder: timm's name; size_px: side of the square input; mean, std: of R, G, B in 0..1, as the encoder expects them;
-    holdout_fold: the fold that the network was not trained on.
+    """What stands in the file beside the weights.
+
+    encoder: timm's name; size_px: side of the square input; mean, std: of R, G and B in 0..1, as the encoder wants
+    them; holdout_fold: the fold that the network was not trained on.
     """
 
     encoder: str
@@ -31,7 +33,7 @@ class Card:
 
 
 def read(path: Path) -> Card:
-    """The card of a weights file. Raises UserError when the file is no safetensors file or was not made by trueframe."""
+    """The card of a weights file. Raises UserError when it is no safetensors file or not one of trueframe's."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -40,6 +42,8 @@ def read(path: Path) -> Card:
     except SafetensorError as error:
         raise UserError(f"{path}: not a safetensors file ({error}); run `snakemake models`, which makes it") from error
     if KEY not in metadata:
-        raise UserError(f"{path}: says nothing of its network (no {KEY} in its metadata); run `snakemake models`, which makes it")
+        raise UserError(
+            f"{path}: its metadata has no {KEY}, which tells its network; run `snakemake models`, which makes it"
+        )
     values: dict[str, Any] = json.loads(metadata[KEY])
     return Card(**values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])})

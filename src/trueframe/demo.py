@@ -1,10 +1,10 @@
 """A small data set in DFDC's layout, drawn from the public-domain portrait that scikit-image ships.
 
 Every *scene* is one recording: a variation of the portrait (a mildly different face each time) moves before a
-background, under its own light, through its own camera. A *fake* is made as real ones are: in each frame of its
-original the face is cut out in a small square, changed (warped, recoloured, resampled, as a network with 64 to 128
-pixels of output would) and blended back inside the hull of its landmarks. Compression is drawn for each video alone,
-so that neither size nor bitrate tells the label. The same seed and scale give the same bytes on the same machine.
+background, under its own light, through its own camera. A *fake* is made as real ones are: in each frame of
+its original the face is cut out as a small square, changed (warped, recoloured, resampled, as face-swapping
+networks do) and blended back inside the hull of its landmarks. Compression is drawn for each video alone, so
+that neither size nor bitrate tells the label. The same seed and scale give the same bytes.
 """
 
 from __future__ import annotations
@@ -32,31 +32,35 @@ Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
 Progress = Callable[[int, int, str], None]
 
-# The face's outline in skimage.data.astronaut(), in pixels: jaw from the right temple down and round, then the brows.
-# Placed by hand on a drawing, around the five points that MTCNN finds.
+# The face's outline in skimage.data.astronaut(), in pixels: from the left temple along the jaw to the other one,
+# then back over the brows. Placed by hand on a drawing, around the five points that MTCNN finds.
+# fmt: off
 HULL = np.array([
     (184, 92), (183, 108), (184, 124), (187, 139), (191, 152), (198, 164), (208, 173), (222, 178), (237, 177),
-    (249, 170), (258, 160), (264, 147), (267, 132), (268, 116), (267, 100), (262, 90), (250, 87), (236, 87), (226, 88),
-    (214, 85), (202, 84), (192, 87),
-], np.float64)  # fmt: skip
+    (249, 170), (258, 160), (264, 147), (267, 132), (268, 116), (267, 100), (262, 90), (250, 87), (236, 87),
+    (226, 88), (214, 85), (202, 84), (192, 87),
+], np.float64)
 # What a change of identity moves: eyes, nose, mouth corners (all five from MTCNN), brows, cheeks, chin.
 FEATURES = np.array([
-    (204.7, 101.7), (246.9, 103.6), (225.9, 128.8), (202.4, 139.9), (245.0, 141.3), (200, 89), (252, 91), (190, 140),
-    (262, 140), (228, 172),
-], np.float64)  # fmt: skip
-FACE_CENTRE = np.array([226.0, 130.0])
-FACE_HALF_PX = 58.0  # half the side of the square that a swap cuts out, in the portrait's pixels
-# The person's outline in the portrait, in 1/2 pixels; only this is drawn before another background.
+    (204.7, 101.7), (246.9, 103.6), (225.9, 128.8), (202.4, 139.9), (245.0, 141.3), (200, 89), (252, 91),
+    (190, 140), (262, 140), (228, 172),
+], np.float64)
+# The person's outline in the portrait; only what is inside is drawn before another background.
 PERSON = np.array([
-    (364, 264), (342, 246), (324, 220), (310, 178), (310, 132), (324, 98), (356, 80), (380, 64), (404, 42), (450, 32),
-    (498, 38), (544, 56), (582, 94), (600, 140), (603, 178), (596, 216), (572, 244), (553, 268), (535, 274),
-    (532, 290), (522, 324), (511, 350), (554, 376), (586, 412), (605, 450), (612, 478), (648, 498), (684, 534),
-    (702, 568), (718, 610), (724, 656), (726, 694), (750, 698), (798, 690), (844, 694), (900, 722), (948, 770),
-    (976, 826), (994, 910), (1018, 924), (1024, 940), (1024, 1024), (66, 1024), (46, 966), (52, 900), (40, 834),
-    (52, 750), (56, 676), (70, 620), (84, 562), (104, 526), (140, 484), (188, 446), (220, 422), (234, 412),
-    (228, 384), (234, 370), (258, 338), (290, 310), (328, 298), (370, 298), (368, 282),
-], np.float64)  # fmt: skip
-BACKGROUNDS = ("coffee", "rocket", "brick", "grass", "gravel", "hubble_deep_field", "portrait", "drawn", "drawn")
+    (182, 132), (171, 123), (162, 110), (155, 89), (155, 66), (162, 49), (178, 40), (190, 32), (202, 21),
+    (225, 16), (249, 19), (272, 28), (291, 47), (300, 70), (301.5, 89), (298, 108), (286, 122), (276.5, 134),
+    (267.5, 137), (266, 145), (261, 162), (255.5, 175), (277, 188), (293, 206), (302.5, 225), (306, 239),
+    (324, 249), (342, 267), (351, 284), (359, 305), (362, 328), (363, 347), (375, 349), (399, 345), (422, 347),
+    (450, 361), (474, 385), (488, 413), (497, 455), (509, 462), (512, 470), (512, 512), (33, 512), (23, 483),
+    (26, 450), (20, 417), (26, 375), (28, 338), (35, 310), (42, 281), (52, 263), (70, 242), (94, 223),
+    (110, 211), (117, 206), (114, 192), (117, 185), (129, 169), (145, 155), (164, 149), (185, 149), (184, 141),
+], np.float64)
+# fmt: on
+FACE_PX = 86.0  # width of the face in the portrait
+FACE_CENTRE = np.array([226.0, 130.0])
+FACE_HALF_PX = 58.0  # half the side of the square that a swap cuts out of the portrait
+# Pictures in scikit-image's wheel in which MTCNN finds no face, and two kinds made here.
+BACKGROUNDS = ("coffee", "rocket", "brick", "grass", "gravel", "hubble_deep_field", "shuttle", "drawn", "drawn")
 RATES = (Fraction(25), Fraction(30), Fraction(30000, 1001))
 LANDSCAPE = ((320, 240), (352, 288), (400, 300), (480, 270), (432, 324))
 PORTRAIT = ((240, 320), (270, 360), (288, 352))
@@ -69,7 +73,7 @@ class DemoScale:
     parts: int = 3
     originals: int = 5  # per train part
     fakes: tuple[int, ...] = (2, 1, 2, 3, 1)  # of each original of a part, repeated as needed
-    test_videos: int = 14  # half of them fakes
+    test_videos: int = 16  # each scene twice, real and fake, so that no other trait of it goes with the label
     frames: tuple[int, int] = (40, 56)  # fewest and most frames of a video
     specials: bool = True  # the videos that show how trouble is handled
 
@@ -88,11 +92,12 @@ class DemoVideo:
 
     @property
     def path(self) -> str:
+        """Where it lies below data/raw."""
         return f"{self.folder}/{self.name}"
 
 
 def plan_demo(seed: int = 20, scale: DemoScale | None = None) -> tuple[DemoVideo, ...]:
-    """The videos that `write_demo` writes for this seed and scale, in the order of writing, without writing them."""
+    """The videos that `write_demo` writes for this seed and scale, in the order of writing."""
     scale = scale or DemoScale()
     names = _names(np.random.default_rng((seed, 1)))
     videos: list[DemoVideo] = []
@@ -111,11 +116,11 @@ def plan_demo(seed: int = 20, scale: DemoScale | None = None) -> tuple[DemoVideo
     if scale.specials:
         for i, (role, fakes) in enumerate((("no_face", 0), ("two_faces", 1), ("missing_original", 1))):
             add_scene(f"train/part_{i % scale.parts:02d}", fakes, role)
-    scenes = videos[-1].scene + 1
-    roles = ["ordinary"] * scale.test_videos + (["no_face", "truncated"] if scale.specials else [])
-    for i, role in enumerate(roles):
-        swap = 0 if role == "no_face" else 1 - i % 2
-        videos.append(DemoVideo("test/part_00", next(names), swap, scenes + i, swap, role=role))
+    first = videos[-1].scene + 1
+    for i in range(scale.test_videos):
+        videos.append(DemoVideo("test/part_00", next(names), i % 2, first + i // 2, i % 2))
+    for role in ("no_face", "truncated") if scale.specials else ():
+        videos.append(DemoVideo("test/part_00", next(names), 0, videos[-1].scene + 1, role=role))
     return tuple(videos)
 
 
@@ -130,9 +135,9 @@ def write_demo(
 ) -> tuple[DemoVideo, ...]:
     """Write the demo data set below `out` (data/raw) and return its plan.
 
-    `progress(done, total, path)` is called after each video. The parts are drawn in a temporary folder beside `out`
-    and renamed into place, so a part is there in full or not at all. Where the same demo lies already, in full or some
-    of its parts, only what is missing is added.
+    `progress(done, total, path)` is called after each video. The parts are drawn in a temporary folder beside
+    `out` and renamed into place, so that a part is there in full or not at all. Where the same demo lies already,
+    in full or some of its parts, only what is missing is added.
 
     Raises:
         UserError: `out` holds a file that this demo would not write, or one with other content.
@@ -170,15 +175,16 @@ def _names(rng: np.random.Generator) -> Iterator[str]:
 
 
 def _refuse_strangers(out: Path, parts: Sequence[str]) -> None:
-    """Raise UserError where `out` holds anything but this demo's parts; hidden files at the top are let be."""
+    """Raise UserError where `out` holds more than parts of this demo; hidden files at its top are let be."""
     if out.exists() and not out.is_dir():
-        raise UserError(f"{out}: a file: expected a folder for the demo data; remove it or choose another folder")
+        raise UserError(f"{out}: a file: expected a folder for the demo data; choose another place")
     tops = sorted({part.split("/")[0] for part in parts})
-    found = [path for path in sorted(out.glob("*")) if not path.name.startswith(".") and path.name not in tops]
-    found += [path for top in tops for path in sorted((out / top).glob("*")) if f"{top}/{path.name}" not in parts]
-    if found:
+    strangers = [path for path in sorted(out.glob("[!.]*")) if path.name not in tops]
+    inside = [path for top in tops for path in sorted((out / top).glob("*"))]
+    strangers += [path for path in inside if path.relative_to(out).as_posix() not in parts]
+    if strangers:
         raise UserError(
-            f"{found[0]}: not a part of the demo data: expected an empty folder or the same demo in {out}; "
+            f"{strangers[0]}: not a part of the demo data: expected an empty folder or the same demo in {out}; "
             "move the data away or choose another folder"
         )
 
@@ -189,7 +195,7 @@ def _refuse_difference(fresh: Path, old: Path) -> None:
         same = (fresh / path).is_file() and (old / path).is_file()
         if not same or not filecmp.cmp(fresh / path, old / path, shallow=False):
             raise UserError(
-                f"{old / path}: differs from the demo data: expected an empty folder or the same demo in {old}; "
+                f"{old / path}: differs from the demo data: expected nothing or the same file; "
                 "move the data away or choose another folder"
             )
 
@@ -223,7 +229,7 @@ def _write_videos(root: Path, seed: int, scale: DemoScale, videos: Sequence[Demo
             swap = _Swap(rng, scene) if video.swap else None
             shown = [swap(frame, t) for t, frame in enumerate(frames)] if swap else frames
             path = root / video.path
-            _encode(path, shown, scene.rate, crf=int(rng.integers(18, 29)))
+            _encode(path, shown, scene.rate, crf=int(rng.integers(19, 29)))
             if video.role == "truncated":
                 path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
             yield video
@@ -233,6 +239,7 @@ def _encode(path: Path, frames: Sequence[Image], rate: Fraction, crf: int) -> No
     """H.264 in mp4, one thread and no times or versions in it, so that the same frames give the same bytes.
 
     The index stands before the pictures (faststart): a file cut short still opens and breaks where it is cut.
+    x264's mbtree reads memory that it did not write: with it, one run in some has other bytes.
     """
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as container:
@@ -240,7 +247,8 @@ def _encode(path: Path, frames: Sequence[Image], rate: Fraction, crf: int) -> No
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
-        stream.options = {"crf": str(crf), "preset": "veryfast", "flags": "+bitexact"}
+        x264 = {"preset": "veryfast", "crf": str(crf), "x264-params": "mbtree=0"}
+        stream.options = {**x264, "flags": "+bitexact"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
@@ -264,7 +272,7 @@ def _turn(scale_x: float, scale_y: float, angle: float) -> Array:
 
 
 def _bend(points: Array, moves: Array, width: float, grid: Array) -> Array:
-    """How far each of `grid` (..., 2) is moved when `points` (n, 2) move by `moves` (n, 2): a sum of Gaussians."""
+    """How far each of `grid` (..., 2) moves when `points` (n, 2) move by `moves` (n, 2): a sum of Gaussians."""
     total = np.zeros_like(grid)
     for point, move in zip(points, moves, strict=True):
         near = np.exp(-((grid - point) ** 2).sum(axis=-1, keepdims=True) / (2 * width**2))
@@ -279,7 +287,7 @@ def _grid(size: int) -> Array:
 
 
 def _colours(rng: np.random.Generator, strength: float) -> npt.NDArray[np.float32]:
-    """A 3x4 matrix for cv2.transform: gain per channel, saturation and offset, all about `strength` off neutral."""
+    """A 3x4 matrix for cv2.transform: gains, saturation and offsets, all about `strength` off neutral."""
     gains = np.diag(rng.uniform(1 - strength, 1 + strength, 3))
     saturation = rng.uniform(1 - 2 * strength, 1 + 2 * strength)
     grey = np.full((3, 3), 1 / 3)
@@ -287,29 +295,32 @@ def _colours(rng: np.random.Generator, strength: float) -> npt.NDArray[np.float3
     return np.hstack([matrix, rng.uniform(-60, 60, (3, 1)) * strength]).astype(np.float32)
 
 
+def _pull(picture: Image, field: Array) -> Image:
+    """`picture` (n, n, 3) with each pixel taken from where `field` (n, n, 2), in pixels, says."""
+    x, y = np.ascontiguousarray(field.astype(np.float32).transpose(2, 0, 1))
+    return np.asarray(cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
 class _Person:
     """A variation of the portrait and its way through a video: `picture`, `alpha`, `hull` and `places` (n, 3, 3)."""
 
-    def __init__(self, rng: np.random.Generator, size: tuple[int, int], frames: int, where: tuple[float, float]):
-        portrait = data.astronaut()
+    def __init__(self, rng: np.random.Generator, size: tuple[int, int], frames: int, spot: float | None):
         moves = rng.normal(0, 1.6, FEATURES.shape).clip(-3.5, 3.5)
-        field = _grid(512) - _bend(FEATURES, moves, 16, _grid(512))
-        face = cv2.remap(portrait, field.astype(np.float32), None, cv2.INTER_CUBIC)
+        face = _pull(data.astronaut(), _grid(512) - _bend(FEATURES, moves, 16, _grid(512)))
         self.picture = cv2.transform(face, _colours(rng, 0.08))
         self.hull = HULL + _bend(FEATURES, moves, 16, HULL)
         outline = np.zeros((512, 512), np.float32)
-        cv2.fillPoly(outline, [(PERSON * 8).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
+        cv2.fillPoly(outline, [(PERSON * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
         self.alpha = cv2.GaussianBlur(outline, (0, 0), 1.2)
-        self.places = self._ways(rng, size, frames, where)
+        self.places = self._ways(rng, size, frames, spot)
 
-    def _ways(
-        self, rng: np.random.Generator, size: tuple[int, int], frames: int, where: tuple[float, float]
-    ) -> list[Array]:
-        """The perspective matrix from the portrait to each frame."""
+    def _ways(self, rng: np.random.Generator, size: tuple[int, int], frames: int, spot: float | None) -> list[Array]:
+        """The matrix from the portrait to each frame; `spot`: where the face is across, as a share, or anywhere."""
         width, height = size
-        face_px = rng.uniform(72, 0.36 * min(size)) if where[1] == 0 else rng.uniform(70, 86)
-        scale = face_px / 86 * np.exp(_wave(rng, frames, rng.uniform(0.01, 0.06)))
-        x = width * (where[0] + rng.uniform(-0.1, 0.1) * (where[1] == 0)) + _wave(rng, frames, rng.uniform(2, 14))
+        face_px = rng.uniform(72, 0.36 * min(size)) if spot is None else rng.uniform(70, 86)
+        scale = face_px / FACE_PX * np.exp(_wave(rng, frames, rng.uniform(0.01, 0.06)))
+        middle = rng.uniform(0.4, 0.6) if spot is None else spot
+        x = width * middle + _wave(rng, frames, rng.uniform(2, 14))
         y = height * rng.uniform(0.42, 0.52) + _wave(rng, frames, rng.uniform(1, 8))
         roll = rng.uniform(-0.15, 0.15) + _wave(rng, frames, rng.uniform(0.01, 0.08))
         nod = rng.uniform(-3e-4, 3e-4, 2)[:, None] + [_wave(rng, frames, 3e-4), _wave(rng, frames, 2e-4)]
@@ -332,7 +343,7 @@ class _Scene:
         self.size = (480, 300) if people == 2 else sizes[rng.integers(len(sizes))]
         self.rate = RATES[rng.integers(len(RATES))]
         self.frames = int(rng.integers(frames[0], frames[1] + 1))
-        spots = ((0.27, 1.0), (0.73, 1.0)) if people == 2 else ((0.5, 0.0),)[:people]
+        spots = (0.27, 0.73) if people == 2 else (None,) * people
         self.people = tuple(_Person(rng, self.size, self.frames, spot) for spot in spots)
         self.background, self.views = self._set(rng)
         self.light = self._light(rng)
@@ -341,7 +352,7 @@ class _Scene:
         grain = rng.normal(0, rng.uniform(0.8, 4.0), (height + 32, width + 32, 1))
         self.grain = np.repeat(grain, 3, axis=2).astype(np.int16)
         self.grain_at = rng.integers(0, 32, (self.frames, 2))
-        self.softness = float(rng.choice([0, 0.4, 0.6, 0.9]))
+        self.softness = float(rng.choice([0, 0.3, 0.5, 0.7]))
 
     def _set(self, rng: np.random.Generator) -> tuple[Image, list[Array]]:
         """A background picture and the matrix from it to each frame."""
@@ -349,13 +360,13 @@ class _Scene:
         if kind == "drawn":
             picture = _drawn_background(rng)
         else:
-            picture = data.astronaut()[:200, 300:] if kind == "portrait" else getattr(data, kind)()
+            picture = data.astronaut()[:200, 300:] if kind == "shuttle" else getattr(data, kind)()
         if picture.ndim == 2:
-            picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-        picture = cv2.transform(picture, _colours(rng, 0.25))
+            picture = np.stack([picture] * 3, axis=2)
         width, height = self.size
         fit = 1.2 * max(width / picture.shape[1], height / picture.shape[0])
-        picture = cv2.GaussianBlur(cv2.resize(picture, None, fx=fit, fy=fit), (0, 0), rng.uniform(0.6, 2.5))
+        larger = cv2.resize(cv2.transform(picture, _colours(rng, 0.25)), None, fx=fit, fy=fit)
+        picture = np.asarray(cv2.GaussianBlur(larger, (0, 0), rng.uniform(0.6, 2.5)), np.uint8)
         spare = np.array([picture.shape[1] - width, picture.shape[0] - height]) / 2
         x, y = _wave(rng, self.frames, 0.9), _wave(rng, self.frames, 0.9)
         return picture, [_shift(-spare[0] * (1 + a), -spare[1] * (1 + b)) for a, b in zip(x, y, strict=True)]
@@ -369,7 +380,7 @@ class _Scene:
         corners = 1 - rng.uniform(0, 0.25) * (x**2 + y**2) / 2
         warmth = rng.uniform(-0.12, 0.12)
         gains = rng.uniform(0.75, 1.1) * np.array([1 + warmth, 1.0, 1 - warmth])
-        return ((slope * corners)[..., None] * gains).astype(np.float32)
+        return np.asarray((slope * corners)[..., None] * gains, np.float32)
 
     def draw(self, t: int) -> Image:
         """Frame `t` as RGB, (height, width, 3)."""
@@ -405,47 +416,50 @@ class _Swap:
 
     def __init__(self, rng: np.random.Generator, scene: _Scene):
         self.person = scene.people[0]
-        strength = rng.uniform(0.55, 1.0)  # from hard to see to plain
-        side = self.side = round(64 - 28 * strength + rng.uniform(-3, 3))
-        # From the portrait to the chip, the small square that the swap works on.
-        self.to_chip = _turn(side / (2 * FACE_HALF_PX), side / (2 * FACE_HALF_PX), 0) @ _shift(
-            *(FACE_HALF_PX - FACE_CENTRE)
-        )
-        features = cv2.perspectiveTransform(FEATURES[None], self.to_chip)[0]
-        moves = rng.normal(0, 2.2 * strength, FEATURES.shape).clip(-4.5, 4.5) * side / (2 * FACE_HALF_PX)
-        field = _grid(side) - _bend(features, moves, 14 * side / (2 * FACE_HALF_PX), _grid(side))
-        self.field = field.astype(np.float32)
-        self.colours = _colours(rng, 0.08 * strength)
+        strength = rng.uniform(0.6, 1.0)  # from hard to see to plain
+        side = self.side = round(58 - 26 * strength + rng.uniform(-3, 3))
+        zoom = side / (2 * FACE_HALF_PX)
+        # From the portrait to the chip, the small square that the swap works on; and to one 4 times as large.
+        to_chip = _turn(zoom, zoom, 0) @ _shift(*(FACE_HALF_PX - FACE_CENTRE))
+        self.to_large = _turn(4, 4, 0) @ to_chip
+        features = cv2.perspectiveTransform(FEATURES[None], to_chip)[0].astype(np.float64)
+        moves = zoom * rng.normal(0, 2.2 * strength, FEATURES.shape).clip(-4.5, 4.5)
+        self.field = _grid(side) - _bend(features, moves, 14 * zoom, _grid(side))
+        self.colours = _colours(rng, 0.11 * strength)
         self.smooth = rng.random() < 0.5
         self.enlarge = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4]))
-        hull = cv2.convexHull(self.person.hull.astype(np.float32))
-        hull = cv2.perspectiveTransform(hull, _turn(4, 4, 0) @ self.to_chip)
-        mask = np.zeros((4 * side, 4 * side), np.float32)
-        cv2.fillConvexPoly(mask, (hull * 8).astype(np.int32), 1.0, cv2.LINE_AA, 3)
-        self.mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.01, 0.03) * 4 * side)
+        self.mask = self._mask(feather_px=rng.uniform(0.04, 0.12) * side)
         shake = rng.uniform(0.2, 0.8)
         self.jitter = rng.normal(0, shake, (scene.frames, 2)) + _wave(rng, scene.frames, shake)[:, None]
 
-    def __call__(self, frame: Image, t: int) -> Image:
-        place = self.person.places[t]
-        large = _turn(4, 4, 0) @ self.to_chip @ np.linalg.inv(place)
-        chip = cv2.warpPerspective(frame, large, (4 * self.side, 4 * self.side))
-        chip = cv2.resize(chip, (self.side, self.side), interpolation=cv2.INTER_AREA)
-        chip = cv2.remap(chip, self.field, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        chip = cv2.transform(chip, self.colours)
+    def _mask(self, feather_px: float) -> npt.NDArray[np.float32]:
+        """How much of the fake face shows at each pixel of the large chip: the hull of its landmarks, feathered."""
+        hull = cv2.perspectiveTransform(cv2.convexHull(self.person.hull.astype(np.float32)), self.to_large)
+        mask = np.zeros((4 * self.side, 4 * self.side), np.float32)
+        cv2.fillConvexPoly(mask, (hull * 8).astype(np.int32), 1.0, cv2.LINE_AA, 3)
+        return np.asarray(cv2.GaussianBlur(mask, (0, 0), feather_px), np.float32)
+
+    def _change(self, large: Image) -> Image:
+        """The other version of a face: made small, warped, recoloured, smoothed, made large again."""
+        chip = cv2.resize(large, (self.side, self.side), interpolation=cv2.INTER_AREA)
+        chip = cv2.transform(_pull(np.asarray(chip, np.uint8), self.field), self.colours)
         if self.smooth:
             chip = cv2.bilateralFilter(chip, 5, 18, 2)
-        chip = cv2.resize(chip, (4 * self.side, 4 * self.side), interpolation=self.enlarge)
-        back = _shift(*self.jitter[t]) @ np.linalg.inv(large)
-        corners = np.array([[(0, 0), (4 * self.side, 0), (4 * self.side, 4 * self.side), (0, 4 * self.side)]], np.float64)
+        return np.asarray(cv2.resize(chip, large.shape[:2], interpolation=self.enlarge), np.uint8)
+
+    def __call__(self, frame: Image, t: int) -> Image:
+        edge = 4 * self.side
+        there = self.to_large @ np.linalg.inv(self.person.places[t])
+        face = self._change(np.asarray(cv2.warpPerspective(frame, there, (edge, edge)), np.uint8))
+        back = _shift(*self.jitter[t]) @ np.linalg.inv(there)
+        corners = np.array([[(0, 0), (edge, 0), (edge, edge), (0, edge)]], np.float64)
         spots = cv2.perspectiveTransform(corners, back)[0]
         height, width = frame.shape[:2]
-        x0, y0 = np.floor(spots.min(axis=0)).astype(int).clip(0)
-        x1, y1 = np.minimum(np.ceil(spots.max(axis=0)).astype(int), (width, height))
-        box = (int(x1 - x0), int(y1 - y0))
+        x0, y0 = (int(v) for v in np.floor(spots.min(axis=0)).clip(0))
+        x1, y1 = (int(v) for v in np.ceil(spots.max(axis=0)).clip(0, (width, height)))
         back = _shift(-x0, -y0) @ back
-        face = cv2.warpPerspective(chip, back, box, borderMode=cv2.BORDER_REPLICATE)
-        mask = cv2.warpPerspective(self.mask, back, box)
+        pasted = cv2.warpPerspective(face, back, (x1 - x0, y1 - y0), borderMode=cv2.BORDER_REPLICATE)
+        mask = cv2.warpPerspective(self.mask, back, (x1 - x0, y1 - y0))
         fake = frame.copy()
-        fake[y0:y1, x0:x1] = cv2.blendLinear(face, np.ascontiguousarray(frame[y0:y1, x0:x1]), mask, 1 - mask)
+        fake[y0:y1, x0:x1] = cv2.blendLinear(pasted, frame[y0:y1, x0:x1].copy(), mask, 1 - mask)
         return fake

@@ -18,9 +18,12 @@ from trueframe.dag import STAGES
 from trueframe.errors import UserError
 from trueframe.workspace import PARAMS, Workspace
 
-# The mtime that every record gets, so that Snakemake, which looks at mtimes, sees no order among them. Older than any
-# real file; not 0, which Snakemake takes for "no file".
-_RECORD_MTIME_S = 86_400
+# Snakemake sees a unit as one empty file, there when the unit has a record. Its mtime is always the same, so that
+# Snakemake, which looks at mtimes, sees no order among units; older than any real file, and not 0, which it takes for
+# "no file". The artifacts are none of Snakemake's outputs: it would delete an output before the job that makes it anew,
+# or, marked `update`, copy it first and after a failure write the copy back, through a symlink into DVC's cache.
+_UNITS = Path(".snakemake/units")
+_MTIME_S = 86_400
 _STALE = Path(".snakemake/stale")
 _PRUNED = Path(".snakemake/pruned")
 _LOCK = Path(".snakemake/trueframe.lock")
@@ -30,7 +33,7 @@ class Engine:
     """One parse of the Snakefile. Only the main process looks for stale units; a job's process is told what to run."""
 
     def __init__(self, root: Path, main: bool, config: dict[str, Any]) -> None:
-        """Check the workspace and make its records' times equal. Raises UserError with what the user must mend."""
+        """Check the workspace and show its units to Snakemake. Raises UserError with what the user must mend."""
         raw.require(root)
         self._workspace = Workspace(root)
         self._root = root
@@ -42,7 +45,7 @@ class Engine:
         _refuse_overrides(config, root / PARAMS)
         _refuse_hardlinks(self._workspace.hashes.cache_types)
         if self._free():
-            self._level_times()
+            self._show_units()
 
     def _use_own_code(self) -> None:
         """Jobs run the workspace's code with the Python that runs Snakemake, whatever else is installed."""
@@ -51,31 +54,31 @@ class Engine:
             others = [path for path in os.environ.get(variable, "").split(os.pathsep) if path not in ("", first)]
             os.environ[variable] = os.pathsep.join([first, *others])
 
-    def _level_times(self) -> None:
-        for stage, entry in STAGES.items():
+    def _show_units(self) -> None:
+        """Make Snakemake's view of the units what the records say."""
+        for stage in STAGES:
             for unit in self._workspace.layout.units(stage):
-                record = self._root / entry.record_path(unit)
-                for follow in (True, False):  # a symlink into DVC's cache: Snakemake takes the later of the two times
-                    if record.exists():
-                        os.utime(record, (_RECORD_MTIME_S, _RECORD_MTIME_S), follow_symlinks=follow)
+                path = self._root / _UNITS / stage / unit
+                if self._workspace.record(stage, unit) is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.touch()
+                    os.utime(path, (_MTIME_S, _MTIME_S))
 
-    def records(self, stage: str) -> list[str]:
-        """The records of all units of a stage."""
-        return [str(STAGES[stage].record_path(unit)) for unit in self._workspace.layout.units(stage)]
+    def units(self, stage: str) -> list[str]:
+        """All units of a stage, as Snakemake sees them."""
+        return [str(_UNITS / stage / unit) for unit in self._workspace.layout.units(stage)]
 
     def upstream(self, stage: str, unit: str) -> list[str]:
-        """The records of the units that a unit reads from."""
-        return [str(STAGES[name].record_path(source)) for name, source in self._workspace.layout.upstream(stage, unit)]
-
-    def artifacts(self, stage: str, unit: str) -> list[str]:
-        """The artifacts that a unit reads."""
-        return [str(path) for path in self._workspace.layout.inputs(stage, unit)]
+        """The units that a unit reads from."""
+        return [str(_UNITS / name / source) for name, source in self._workspace.layout.upstream(stage, unit)]
 
     def stale(self, stage: str, unit: str) -> list[str]:
         """New files, named after the reasons, that make Snakemake run a stale unit; none for a fresh one.
 
-        A unit whose files are missing needs none. Each file's content is new each time: Snakemake would hold an equal
-        checksum from an earlier run against the rerun.
+        Each file's content is new each time: Snakemake would hold an equal checksum from an earlier run against the
+        rerun.
         """
         if not self._main:
             return []

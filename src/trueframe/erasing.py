@@ -1,4 +1,4 @@
-"""Parts of a face blacked out, so that a network can't rest on one feature. After the DFDC winner's "hardcore" dropping."""
+"""Parts of a face blacked out, so that no network rests on one feature: the DFDC winner's "hardcore" augmentation."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trueframe.dataset import CHANGED, Image
+from trueframe.dataset import CHANGED, Image, LazyMask, Points
 
 if TYPE_CHECKING:
     from trueframe.params import Augmentation
 
-Points = NDArray[np.int32]  # eye, eye, nose, mouth corner, mouth corner: (x, y) in pixels, shape (5, 2)
 Kept = NDArray[np.bool_]  # shape (height, width): True where the image stays
 
 _LEAST_CHANGED = 20  # changed pixels of which more must stay visible
 _DRAWS = 6
-# The hull of dlib's 68 points reaches beyond the eyes and the mouth by about as much as these lie from the face's middle.
+# dlib's hull reaches beyond the eyes and the mouth by about as much as these lie from the middle of the face.
 _HULL = 2.0
 
 
 def erase(
-    image: Image, points: Points | None, mask: Image | None, label: int, chances: Augmentation, stream: np.random.Generator
+    image: Image,
+    points: Points | None,
+    mask: LazyMask,
+    label: int,
+    chances: Augmentation,
+    stream: np.random.Generator,
 ) -> Image:
-    """A copy with at most one thing blacked out: the first kind that the chances pick.
+    """The image with at most one thing blacked out: of the first kind that the chances pick.
 
-    image: uint8 of shape (height, width, 3); points: landmarks, None where unknown; mask: of a fake, where it was
-    changed, uint8 of shape (height, width), None where unknown; label: 1 for a fake.
+    image: uint8 of shape (height, width, 3); points: landmarks, None where unknown; mask: gives where a fake was
+    changed, uint8 of shape (height, width), or None where unknown; label: 1 for a fake.
     """
     shape = (image.shape[0], image.shape[1])
     kept: Kept | None = None
@@ -41,7 +45,9 @@ def erase(
     return image if kept is None else image * kept[..., None]
 
 
-def _pick_feature(shape: tuple[int, int], points: Points, chances: Augmentation, stream: np.random.Generator) -> Kept | None:
+def _pick_feature(
+    shape: tuple[int, int], points: Points, chances: Augmentation, stream: np.random.Generator
+) -> Kept | None:
     if stream.random() < chances.erase_eyes:
         return without_eyes(shape, points)
     if stream.random() < chances.erase_mouth:
@@ -74,12 +80,14 @@ def hull(points: Points) -> Points:
     """
     corners = points[[0, 1, 4, 3]].astype(np.float64)
     middle = corners.mean(axis=0)
-    outline: Points = cv2.convexHull(np.rint(middle + _HULL * (corners - middle)).astype(np.int32))[:, 0].astype(np.int32)
+    outline: Points = cv2.convexHull(np.rint(middle + _HULL * (corners - middle)).astype(np.int32))[:, 0].astype(
+        np.int32
+    )
     return outline
 
 
 def without_half_hull(shape: tuple[int, int], points: Points, side: int) -> Kept:
-    """All but one half of the face's hull, cut at its centroid. side: 0 the upper half goes, 1 the lower, 2 the left, 3 the right."""
+    """All but half of the face's hull, cut at its centroid. side: which half, 0 upper, 1 lower, 2 left, 3 right."""
     face = cv2.fillConvexPoly(np.zeros(shape, np.uint8), hull(points), 1).astype(np.bool_)
     rows, columns = np.nonzero(face)
     if not len(rows):  # all of it lies outside the crop
@@ -89,23 +97,27 @@ def without_half_hull(shape: tuple[int, int], points: Points, side: int) -> Kept
 
 
 def regions(shape: tuple[int, int]) -> list[Kept]:
-    """What stays when a half or a pair of opposite quadrants goes: without the upper, lower, left, right half, then without
-    the upper left and lower right quadrants, then without the two others.
+    """What stays when a half or a pair of opposite quadrants goes.
+
+    First without the upper, lower, left or right half, then without the upper left and lower right quadrants, then
+    without the two others.
     """
     middle_y, middle_x = shape[0] // 2, shape[1] // 2
     upper, lower, left, right = (~_half(shape, middle_y, middle_x, side) for side in range(4))
     return [~upper, ~lower, ~left, ~right, ~((upper & left) | (lower & right)), ~((upper & right) | (lower & left))]
 
 
-def _pick_region(shape: tuple[int, int], mask: Image | None, label: int, stream: np.random.Generator) -> Kept | None:
+def _pick_region(shape: tuple[int, int], mask: LazyMask, label: int, stream: np.random.Generator) -> Kept | None:
     """One of the regions; for a fake one that leaves enough of what was changed, or None when six draws give none.
 
     A fake without a mask is left whole: nobody knows what would stay visible.
     """
     choices = regions(shape)
+    seen = mask() if label == 1 else None
+    changed = None if seen is None else seen > CHANGED
     for _ in range(_DRAWS):
         kept = choices[stream.integers(len(choices))]
-        if label == 0 or (mask is not None and np.count_nonzero((mask > CHANGED) & kept) > _LEAST_CHANGED):
+        if label == 0 or (changed is not None and np.count_nonzero(changed & kept) > _LEAST_CHANGED):
             return kept
     return None
 
@@ -119,7 +131,8 @@ def _half(shape: tuple[int, int], y: int, x: int, side: int) -> Kept:
 
 def _without_line(shape: tuple[int, int], start: Points, end: Points, reach: int) -> Kept:
     ends = [(int(point[0]), int(point[1])) for point in (start, end)]
-    return cv2.line(np.zeros(shape, np.uint8), ends[0], ends[1], 1, thickness=2 * reach + 1) == 0
+    erased = cv2.line(np.zeros(shape, np.uint8), ends[0], ends[1], 1, thickness=max(1, 2 * reach))
+    return np.equal(erased, 0)
 
 
 def _distance(one: Points, other: Points) -> int:

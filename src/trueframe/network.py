@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import safetensors.torch
 import timm
 import torch
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -20,7 +20,7 @@ from trueframe.errors import UserError
 
 HUB = "hub"
 NONE = "none"
-_GIVE_A_FILE = "or put the encoder's safetensors file on this disk and name its path in models.weights; none starts untrained"
+_GIVE_A_FILE = "or name the path of a safetensors file of this encoder's weights there, or none to start untrained"
 
 
 class Network(nn.Module):
@@ -49,15 +49,17 @@ def build(
 ) -> Network:
     """A network to train. weights: "hub", "none" or the path of a safetensors file, as params.yaml's models.weights.
 
-    The last layer is new, of torch's random numbers, and so is all with "none". Raises UserError when timm has no such encoder, the hub
-    does not answer, or the file does not fit.
+    The last layer is new, from torch's random numbers, and with "none" every layer. Raises UserError when timm has no
+    such encoder, its weights can't be fetched, or the file does not fit.
     """
     name = encoder.partition(".")[0]
     if not timm.is_model(name):
         close = ", ".join(difflib.get_close_matches(name, timm.list_models(), 3)) or "see timm.list_models()"
-        raise UserError(f"params.yaml: models.encoder: {encoder}: timm {timm.__version__} has no such model; near it: {close}")
+        raise UserError(
+            f"params.yaml: models.encoder: {encoder}: timm {timm.__version__} has none such; near it: {close}"
+        )
     made = _create(encoder, weights == HUB, size_px, drop_path=drop_path, dropout=dropout)
-    settings = timm.data.resolve_data_config({}, model=made)
+    settings = _settings(made)
     card = Card(encoder, size_px, tuple(settings["mean"]), tuple(settings["std"]), holdout_fold)
     if weights not in (HUB, NONE):
         _fill(made, Path(weights))
@@ -85,17 +87,22 @@ def _create(encoder: str, pretrained: bool, size_px: int, *, drop_path: float = 
     published = timm.get_pretrained_cfg(encoder)
     if published is not None and published.fixed_input_size:
         settings["img_size"] = size_px
-    hub_logging.set_verbosity_error()  # its retries fill a screen; what they come to is told below
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries fill a screen
     try:
         made: nn.Module = timm.create_model(encoder, pretrained=pretrained, **settings)
     except (OSError, HfHubHTTPError) as error:
         if not pretrained:
             raise
         raise UserError(
-            f"params.yaml: models.weights: {HUB}: the weights of {encoder} could not be fetched ({_first_line(error)}); "
+            f"params.yaml: models.weights: {HUB}: could not fetch the weights of {encoder} ({_first_sentence(error)}); "
             f"connect to huggingface.co, {_GIVE_A_FILE}"
         ) from error
     return made
+
+
+def _settings(encoder: nn.Module) -> dict[str, Any]:
+    """What timm says of an encoder: the mean and deviation of its images, the names of its last layer, …"""
+    return cast("dict[str, Any]", encoder.pretrained_cfg)
 
 
 def _fill(encoder: nn.Module, path: Path) -> None:
@@ -106,9 +113,11 @@ def _fill(encoder: nn.Module, path: Path) -> None:
     except FileNotFoundError as error:
         raise UserError(f"{where}: no such file; expected {HUB}, {NONE} or the path of a safetensors file") from error
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{where}: not a safetensors file ({_first_line(error)}); save it with safetensors.torch.save_file") from error
+        raise UserError(
+            f"{where}: not a safetensors file ({_first_sentence(error)}); save the weights with safetensors.torch.save_file"
+        ) from error
     wanted = encoder.state_dict()
-    names = encoder.default_cfg["classifier"]  # of the last layer, or of several
+    names = _settings(encoder)["classifier"]  # of the last layer, or of several
     head = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
     body = {name for name in wanted if not name.startswith(head)}
     wrong = [f"{name} is missing" for name in sorted(body - found.keys())]
@@ -120,9 +129,9 @@ def _fill(encoder: nn.Module, path: Path) -> None:
     ]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise UserError(f"{where}: does not fit models.encoder: {'; '.join(wrong[:3])}{more}; give this encoder's own weights")
+        raise UserError(f"{where}: does not fit models.encoder: {'; '.join(wrong[:3])}{more}; give this encoder's own")
     encoder.load_state_dict({name: found[name] for name in body}, strict=False)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _first_sentence(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]

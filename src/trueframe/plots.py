@@ -107,11 +107,25 @@ def folds(path: Path, rows: pd.DataFrame) -> None:
 def _card(path: Path, size_in: tuple[float, float]) -> Iterator[Figure]:
     """A figure of that width and height in inches, written to `path` when the block ends."""
     look = {
-        "axes.edgecolor": _FAINT, "axes.facecolor": _CARD, "figure.facecolor": _CARD, "savefig.facecolor": _CARD,
-        "axes.grid": True, "axes.axisbelow": True, "grid.color": _GRID, "axes.spines.top": False,
-        "axes.spines.right": False, "text.color": _INK, "axes.labelcolor": _INK, "xtick.color": _INK,
-        "ytick.color": _INK, "legend.frameon": False, "axes.titlelocation": "left", "axes.titlepad": 12, "figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.1,
-    }  # fmt: skip
+        "axes.edgecolor": _FAINT,
+        "axes.facecolor": _CARD,
+        "figure.facecolor": _CARD,
+        "savefig.facecolor": _CARD,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": _GRID,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "text.color": _INK,
+        "axes.labelcolor": _INK,
+        "xtick.color": _INK,
+        "ytick.color": _INK,
+        "legend.frameon": False,
+        "axes.titlelocation": "left",
+        "axes.titlepad": 12,
+        "figure.constrained_layout.w_pad": 0.12,  # inches
+        "figure.constrained_layout.h_pad": 0.1,  # inches
+    }
     with style.context(["default", look], after_reset=True):
         figure = Figure(figsize=size_in, dpi=_DPI, layout="constrained")
         yield figure

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def polynomial(start: float, batch: int, batches: int, power: float) -> float:
-    """The rate for batch number `batch`, counted from 0: start * (1 - batch / batches) ** power, and 0 from `batches` on."""
+    """The rate of a batch, counted from 0: start * (1 - batch / batches) ** power, and 0 from `batches` on."""
     return start * max(0.0, 1 - batch / batches) ** power if batch < batches else 0.0

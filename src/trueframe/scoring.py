@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,10 +16,12 @@ from trueframe.errors import UserError
 
 
 def prepare(device: str, threads: int) -> str:
-    """Make torch's arithmetic repeatable; returns "cpu" or "cuda" for "cpu", "cuda" or "auto".
+    """Make torch's arithmetic repeatable in this process; returns "cpu" or "cuda" for "cpu", "cuda" or "auto".
 
     threads: CPU threads of the arithmetic, on which sums depend. Raises UserError for a cuda that is not there.
     """
+    # cuBLAS repeats itself only with a workspace of fixed size, which it reads when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     one_thread()
@@ -39,15 +42,15 @@ def scores(
 ) -> NDArray[np.float64]:
     """Probability of fake, float64 of shape (count,), for the images load(0) to load(count - 1).
 
-    network: gives logits for uint8 of shape (n, side, side, 3), in evaluation mode; load: runs in `workers` threads, one
-    batch ahead, which OpenCV's decoding lets work at once; advance: hears how many more are scored.
+    network: gives logits for uint8 of shape (n, side, side, 3), in evaluation mode; load: runs in `workers` threads, a
+    batch ahead (OpenCV lets them work at once); advance: hears how many more are scored.
     """
     logits = []
     with torch.inference_mode():
         for images in _batches(load, count, batch_size, workers):
-            logits.append(network(torch.from_numpy(images).to(device)).double().cpu().numpy())
+            logits.append(network(torch.from_numpy(images).to(device)).double().cpu())
             advance(len(images))
-    found: NDArray[np.float64] = 1 / (1 + np.exp(-np.concatenate(logits)))
+    found: NDArray[np.float64] = torch.cat(logits).sigmoid().numpy()
     return found
 
 

@@ -4,16 +4,14 @@
 # Makes:  data/{index,bboxes,crops}/{train,test}/<part>.*, data/{landmarks,masks}/train/<part>.*
 # Steps:  index → bboxes → crops → landmarks, masks
 #
-# A rule's inputs are the upstream records, whose times count, the artifacts, whose times don't, and a file for each reason
-# why the unit is stale. `update` keeps Snakemake from deleting what a job that finds nothing changed will keep.
+# A rule's inputs are the units that it reads, as the engine shows them, and a file for each reason why its own is stale.
 
 
 rule index_unit:
     input:
         stale=lambda w: engine.stale("index", w.part),
     output:
-        update("data/index/{part}.parquet"),
-        update("data/index/{part}.json"),
+        touch(".snakemake/units/index/{part}"),
     log:
         "logs/index/{part}.log",
     benchmark:
@@ -29,13 +27,10 @@ rule index_unit:
 
 rule bboxes_unit:
     input:
-        records=lambda w: engine.upstream("bboxes", w.part),
+        units=lambda w: engine.upstream("bboxes", w.part),
         stale=lambda w: engine.stale("bboxes", w.part),
-        artifacts=ancient(lambda w: engine.artifacts("bboxes", w.part)),
     output:
-        update("data/bboxes/{part}.parquet"),
-        update("data/bboxes/{part}.videos.parquet"),
-        update("data/bboxes/{part}.json"),
+        touch(".snakemake/units/bboxes/{part}"),
     log:
         "logs/bboxes/{part}.log",
     benchmark:
@@ -51,13 +46,10 @@ rule bboxes_unit:
 
 rule crops_unit:
     input:
-        records=lambda w: engine.upstream("crops", w.part),
+        units=lambda w: engine.upstream("crops", w.part),
         stale=lambda w: engine.stale("crops", w.part),
-        artifacts=ancient(lambda w: engine.artifacts("crops", w.part)),
     output:
-        update("data/crops/{part}.zip"),
-        update("data/crops/{part}.videos.parquet"),
-        update("data/crops/{part}.json"),
+        touch(".snakemake/units/crops/{part}"),
     log:
         "logs/crops/{part}.log",
     benchmark:
@@ -73,12 +65,10 @@ rule crops_unit:
 
 rule landmarks_unit:
     input:
-        records=lambda w: engine.upstream("landmarks", w.train_part),
+        units=lambda w: engine.upstream("landmarks", w.train_part),
         stale=lambda w: engine.stale("landmarks", w.train_part),
-        artifacts=ancient(lambda w: engine.artifacts("landmarks", w.train_part)),
     output:
-        update("data/landmarks/{train_part}.parquet"),
-        update("data/landmarks/{train_part}.json"),
+        touch(".snakemake/units/landmarks/{train_part}"),
     log:
         "logs/landmarks/{train_part}.log",
     benchmark:
@@ -94,12 +84,10 @@ rule landmarks_unit:
 
 rule masks_unit:
     input:
-        records=lambda w: engine.upstream("masks", w.train_part),
+        units=lambda w: engine.upstream("masks", w.train_part),
         stale=lambda w: engine.stale("masks", w.train_part),
-        artifacts=ancient(lambda w: engine.artifacts("masks", w.train_part)),
     output:
-        update("data/masks/{train_part}.zip"),
-        update("data/masks/{train_part}.json"),
+        touch(".snakemake/units/masks/{train_part}"),
     log:
         "logs/masks/{train_part}.log",
     benchmark:

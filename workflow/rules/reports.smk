@@ -7,14 +7,10 @@
 
 rule predictions_unit:
     input:
-        records=lambda w: engine.upstream("predictions", f"{w.seed}/{w.part}"),
+        units=lambda w: engine.upstream("predictions", f"{w.seed}/{w.part}"),
         stale=lambda w: engine.stale("predictions", f"{w.seed}/{w.part}"),
-        artifacts=ancient(
-            lambda w: engine.artifacts("predictions", f"{w.seed}/{w.part}")
-        ),
     output:
-        update("data/predictions/{seed}/{part}.parquet"),
-        update("data/predictions/{seed}/{part}.json"),
+        touch(".snakemake/units/predictions/{seed}/{part}"),
     log:
         "logs/predictions/{seed}/{part}.log",
     benchmark:
@@ -32,13 +28,10 @@ rule predictions_unit:
 
 rule submission_unit:
     input:
-        records=engine.upstream("submission", "all"),
+        units=engine.upstream("submission", "all"),
         stale=lambda w: engine.stale("submission", "all"),
-        artifacts=ancient(engine.artifacts("submission", "all")),
     output:
-        update("reports/submission.csv"),
-        update("reports/submission_detail.csv"),
-        update("reports/submission.json"),
+        touch(".snakemake/units/submission/all"),
     log:
         "logs/submission/all.log",
     benchmark:
@@ -53,18 +46,10 @@ rule submission_unit:
 
 rule evaluation_unit:
     input:
-        records=engine.upstream("evaluation", "all"),
+        units=engine.upstream("evaluation", "all"),
         stale=lambda w: engine.stale("evaluation", "all"),
-        artifacts=ancient(engine.artifacts("evaluation", "all")),
     output:
-        update("reports/evaluation/metrics.json"),
-        update("reports/evaluation/roc.csv"),
-        update("reports/evaluation/calibration.csv"),
-        update("reports/evaluation/folds.csv"),
-        update("reports/evaluation/roc.png"),
-        update("reports/evaluation/calibration.png"),
-        update("reports/evaluation/folds.png"),
-        update("reports/evaluation/record.json"),
+        touch(".snakemake/units/evaluation/all"),
     log:
         "logs/evaluation/all.log",
     benchmark:

@@ -18,51 +18,51 @@ rule prune:
 
 rule index:
     input:
-        engine.records("index"),
+        engine.units("index"),
         engine.orphans("index"),
 
 
 rule bboxes:
     input:
-        engine.records("bboxes"),
+        engine.units("bboxes"),
         engine.orphans("bboxes"),
 
 
 rule crops:
     input:
-        engine.records("crops"),
+        engine.units("crops"),
         engine.orphans("crops"),
 
 
 rule landmarks:
     input:
-        engine.records("landmarks"),
+        engine.units("landmarks"),
         engine.orphans("landmarks"),
 
 
 rule masks:
     input:
-        engine.records("masks"),
+        engine.units("masks"),
         engine.orphans("masks"),
 
 
 rule folds:
     input:
-        engine.records("folds"),
+        engine.units("folds"),
 
 
 rule models:
     input:
-        engine.records("models"),
+        engine.units("models"),
         engine.orphans("models"),
 
 
 rule predictions:
     input:
-        engine.records("predictions"),
+        engine.units("predictions"),
         engine.orphans("predictions"),
 
 
 rule evaluation:
     input:
-        engine.records("evaluation"),
+        engine.units("evaluation"),

@@ -7,12 +7,10 @@
 
 rule folds_unit:
     input:
-        records=engine.upstream("folds", "all"),
+        units=engine.upstream("folds", "all"),
         stale=lambda w: engine.stale("folds", "all"),
-        artifacts=ancient(engine.artifacts("folds", "all")),
     output:
-        update("data/folds/folds.parquet"),
-        update("data/folds/folds.json"),
+        touch(".snakemake/units/folds/all"),
     log:
         "logs/folds/all.log",
     benchmark:
@@ -29,14 +27,10 @@ rule folds_unit:
 # train side by side. profiles/gpu gives more.
 rule models_unit:
     input:
-        records=lambda w: engine.upstream("models", w.seed),
+        units=lambda w: engine.upstream("models", w.seed),
         stale=lambda w: engine.stale("models", w.seed),
-        artifacts=ancient(lambda w: engine.artifacts("models", w.seed)),
     output:
-        update("models/{seed}/weights.safetensors"),
-        update("models/{seed}/history.csv"),
-        update("models/{seed}/selection.json"),
-        update("models/{seed}/record.json"),
+        touch(".snakemake/units/models/{seed}"),
     log:
         "logs/models/{seed}.log",
     benchmark:

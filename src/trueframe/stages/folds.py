@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from trueframe.tools import Tools
 
 _TOLD = 5  # leaks that an error message spells out
-_ADVICE = {
-    "part": "set folds.method to original, which keeps what belongs together in one fold whatever its part, or put "
-    "these videos into one part",
-    "original": "this is a bug in trueframe; please report it with the names",
-}
 
 
 def run(
@@ -56,7 +51,8 @@ def run(
     links = _links(videos)
     videos["group"] = videos["part"] if params.method == "part" else _kin(videos, links)
     cropped = videos.merge(found[["part", "video"]].drop_duplicates(), on=["part", "video"])
-    folds = deal(_sizes(cropped), params.count, params.seed) if _enough(cropped, params) else {}
+    _refuse_too_few(cropped, params)
+    folds = deal(_sizes(cropped), params.count, params.seed)
     # A group without crops is in no fold, and nothing of it can leak.
     videos["fold"] = videos["group"].map(folds).astype("Int32")
     _refuse_leaks(videos, links, params.method)
@@ -137,11 +133,10 @@ def _sizes(videos: pd.DataFrame) -> dict[str, tuple[int, int]]:
     return {str(group): (int(total - fakes), int(fakes)) for group, total, fakes in counts.itertuples()}
 
 
-def _enough(videos: pd.DataFrame, params: Folds) -> bool:
-    """True; raises UserError when there are fewer groups with crops than folds."""
+def _refuse_too_few(videos: pd.DataFrame, params: Folds) -> None:
     groups = sorted(videos["group"].unique())
     if len(groups) >= params.count:
-        return True
+        return
     told = ", ".join(groups[:_TOLD]) + (", …" if len(groups) > _TOLD else "")
     there = f"{len(groups)} {'part' if params.method == 'part' else 'original'}{'' if len(groups) == 1 else 's'}"
     more = "add parts, or set folds.method to original" if params.method == "part" else "add videos of other people"
@@ -159,9 +154,12 @@ def _refuse_leaks(videos: pd.DataFrame, links: pd.DataFrame, method: str) -> Non
     pairs = leaks.drop_duplicates(["key", "fold"]).groupby("key", sort=True)
     told = [_leak(str(key), pair) for key, pair in list(pairs)[:_TOLD]]
     more = f"\n  and {len(pairs) - _TOLD} more" if len(pairs) > _TOLD else ""
+    told_all = "\n  ".join(told) + more
+    assert method == "part", f"folds over originals can't leak, but these do:\n  {told_all}"
     raise UserError(
-        f"params.yaml: folds.method: {method}: expected no fold to know another's videos, found {len(pairs)} "
-        f"{'leak' if len(pairs) == 1 else 'leaks'}; {_ADVICE[method]}:\n  " + "\n  ".join(told) + more
+        f"params.yaml: folds.method: part: expected no fold to know another's videos, found {len(pairs)} "
+        f"{'leak' if len(pairs) == 1 else 'leaks'}; set folds.method to original, which keeps what belongs together in "
+        f"one fold whatever its part, or put these videos into one part:\n  {told_all}"
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import multiprocessing
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +16,13 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from trueframe import dataset, network, pool, scoring
+from trueframe import dataset, network, sampling, scoring
 from trueframe.augment import Augment
-from trueframe.dataset import Batches, Crops, TrainingSet, letterbox
+from trueframe.dataset import Crops, TrainingSet, letterbox
 from trueframe.errors import UserError
 from trueframe.files import canonical_json
 from trueframe.loss import balanced_bce, log_losses
@@ -35,13 +34,10 @@ if TYPE_CHECKING:
 
 Loader = DataLoader[tuple[torch.Tensor, torch.Tensor]]
 
-# Counted in this process up to here: starting others takes longer.
-_MASKS_AT_ONCE = 2000
-
 
 @dataclass(frozen=True)
 class Epoch:
-    """A row of the history. lr: of the epoch's last batch; losses: mean log loss; figure: what chooses, the lower the better."""
+    """A row of the history, counted from 0. lr: of the last batch; losses: means; figure: the lowest is chosen."""
 
     epoch: int
     lr: float
@@ -73,16 +69,16 @@ def run(
     no number any more.
     """
     seed = int(unit)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
     device = scoring.prepare(tools.device, params.threads)
 
     # Data: balanced epochs of the training folds; every so many frames of the fold held out.
     table = dataset.faces(folds, landmarks, masks)
     faces = Crops.of(table, crops, masks)
-    train, unswapped = _training_rows(table, faces, params, tools)
-    held = _validation_rows(table, params)
-    batches = Batches(train, faces.label, seed, params.batch_size, params.batches_per_epoch)
-    loader = _loader(TrainingSet(faces, Augment(params.augmentation, params.size_px), seed), batches, tools.workers - 1, device)
+    train, unswapped = sampling.training_rows(table, faces, params, tools.workers)
+    held = sampling.validation_rows(table, params)
+    batches = sampling.Batches(train, faces.label, seed, params.batch_size, params.batches_per_epoch)
+    items = TrainingSet(faces, Augment(params.augmentation, params.size_px), seed)
+    loader = _loader(items, batches, tools.workers - 1, device)
 
     # Model.
     torch.manual_seed(_torch_seed(dataset.WEIGHTS, seed))
@@ -114,10 +110,12 @@ def run(
             batches.epoch = number
             torch.manual_seed(_torch_seed(dataset.NOISE, seed, number))
             lr, loss = _train(fabric, model, optimizer, loader, number * len(batches), params, advance)
-            if not np.isfinite(loss):
-                raise UserError(f"params.yaml: models.lr: {params.lr}: the loss became {loss} in epoch {number}; set a lower one")
             scores = _validate(fabric, model, faces, held, params, tools.workers, advance)
             fake, real = _video_log_losses(table.iloc[held], scores)
+            if not np.isfinite([loss, fake, real]).all():
+                raise UserError(
+                    f"params.yaml: models.lr: {params.lr}: the loss is {loss} in epoch {number}; set a lower rate"
+                )
             epochs.append(_epoch(number, lr, loss, faces.label[batches.draws()[:, 0]], fake, real, params))
             network.save(net, scratch / f"{number:04d}.safetensors")
             tools.tracker.epoch(number, {name: value for name, value in asdict(epochs[-1]).items() if name != "epoch"})
@@ -138,51 +136,11 @@ def _torch_seed(*key: int) -> int:
     return int(dataset.generator(*key).integers(2**63 - 1))
 
 
-def _training_rows(
-    table: pd.DataFrame, faces: Crops, params: Models, tools: Tools
-) -> tuple[NDArray[np.int64], int]:
-    """Rows that may train, and how many more were left out because they show an unswapped face."""
-    rows = np.flatnonzero(table["fold"].to_numpy() != params.holdout_fold)
-    kept = rows
-    if params.least_changed_px is not None:
-        masked = rows[faces.mask_offset[rows] >= 0]
-        chunks = np.array_split(masked, len(masked) // _MASKS_AT_ONCE + 1)
-        counts = pool.ordered(faces.changed_px, chunks, min(tools.workers, len(chunks)))
-        kept = np.setdiff1d(rows, masked[np.concatenate(list(counts)) < params.least_changed_px])
-    _need_both_classes(table, kept, "train on", f"outside fold {params.holdout_fold}", "folds.count or models.least_changed_px")
-    return kept, len(rows) - len(kept)
-
-
-def _validation_rows(table: pd.DataFrame, params: Models) -> NDArray[np.int64]:
-    """Rows of the fold held out whose frames validate."""
-    every = params.validation_every_n_frames
-    rows = np.flatnonzero((table["fold"] == params.holdout_fold) & (table["frame"] % every == 0))
-    where = f"in fold {params.holdout_fold}, on frames that {every} divides"
-    _need_both_classes(table, rows, "validate on", where, "models.holdout_fold or models.validation_every_n_frames")
-    return rows
-
-
-def _need_both_classes(table: pd.DataFrame, rows: NDArray[np.int64], purpose: str, where: str, keys: str) -> None:
-    labels = table["label"].to_numpy()[rows]
-    fakes, reals = int((labels == 1).sum()), int((labels == 0).sum())
-    if fakes and reals:
-        return
-    counts = table.groupby(["fold", "label"]).size()
-    there = "; ".join(
-        f"fold {fold}: {counts.get((fold, 1), 0)} fake, {counts.get((fold, 0), 0)} real"
-        for fold in sorted(table["fold"].unique())
-    )
-    raise UserError(
-        f"data/folds/folds.parquet: {fakes} fake and {reals} real crops to {purpose} {where}; both classes are needed. "
-        f"Crops there ({there or 'none'}). Change {keys} in params.yaml, or add videos to data/raw/train"
-    )
-
-
-def _loader(items: TrainingSet, batches: Batches, workers: int, device: str) -> Loader:
+def _loader(items: TrainingSet, batches: sampling.Batches, workers: int, device: str) -> Loader:
     """Batches of (images, labels), made in `workers` processes that live as long as the loader; in this one for 0.
 
-    Forked from a server that has imported what they need once, and started before torch's threads: a copy of a process with
-    threads can hang.
+    They are forked from a server that has imported once what all need, not from this process, which has threads: a copy
+    of such a process can hang.
     """
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["trueframe.augment", "albumentations"])
@@ -219,7 +177,10 @@ def _train(
     params: Models,
     advance: Callable[[int], None],
 ) -> tuple[float, float]:
-    """Train one epoch; returns the last batch's learning rate and the mean loss. done: batches of earlier epochs."""
+    """Train one epoch; returns the last batch's learning rate and the mean loss. done: batches of earlier epochs.
+
+    Half precision gives no number now and then; its scaler leaves out such a batch's step, and the mean does, too.
+    """
     length = params.schedule_batches or params.epochs * len(loader)
     lr, losses = 0.0, []
     model.train()
@@ -235,7 +196,8 @@ def _train(
         optimizer.step()
         losses.append(loss.detach())
         advance(len(images))
-    return lr, float(torch.stack(losses).double().mean())
+    found = torch.stack(losses).double().cpu()
+    return lr, float(found[found.isfinite()].mean())
 
 
 def _validate(
@@ -266,7 +228,9 @@ def _video_log_losses(crops: pd.DataFrame, scores: NDArray[np.float64]) -> tuple
     return log_losses(videos["score"].to_numpy(), videos["label"].to_numpy())
 
 
-def _epoch(number: int, lr: float, loss: float, drawn: NDArray[np.int8], fake: float, real: float, params: Models) -> Epoch:
+def _epoch(
+    number: int, lr: float, loss: float, drawn: NDArray[np.int8], fake: float, real: float, params: Models
+) -> Epoch:
     fakes = int(drawn.sum())
     figure = (params.choice_fake_weight * fake + real) / 2
     return Epoch(number, lr, loss, fakes, len(drawn) - fakes, fake, real, (fake + real) / 2, figure)
@@ -277,7 +241,8 @@ def _news(epochs: list[Epoch], count: int, seconds: float) -> str:
     left = seconds / len(epochs) * (count - len(epochs))
     return (
         f"epoch {last.epoch} ({len(epochs)} of {count}): train loss {last.train_loss:.4f}, validation log loss "
-        f"fake {last.val_fake_log_loss:.4f}, real {last.val_real_log_loss:.4f}, figure {last.val_figure:.4f}; {left:.0f} s left"
+        f"{last.val_fake_log_loss:.4f} fake, {last.val_real_log_loss:.4f} real, figure {last.val_figure:.4f}, "
+        f"{left:.0f} s left"
     )
 
 
@@ -287,6 +252,10 @@ def _write_history(path: Path, epochs: list[Epoch]) -> None:
         writer = csv.DictWriter(file, [field.name for field in fields(Epoch)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(epoch) for epoch in epochs)
+
+
+def _counts(crops: pd.DataFrame) -> dict[str, int]:
+    return {"fake": int((crops["label"] == 1).sum()), "real": int((crops["label"] == 0).sum())}
 
 
 def _story(
@@ -301,8 +270,8 @@ def _story(
         "chosen": asdict(best),
         "epochs": params.epochs,
         "holdout_fold": params.holdout_fold,
-        "training_crops": {"fake": int(train["label"].sum()), "real": int((train["label"] == 0).sum()), "left_out_unswapped": unswapped},
-        "validation_crops": {"fake": int(held["label"].sum()), "real": int((held["label"] == 0).sum())},
+        "training_crops": _counts(train) | {"left_out_unswapped": unswapped},
+        "validation_crops": _counts(held),
         "validation_videos": {
             "fake": names[videos["label"] == 1].tolist(),
             "real": names[videos["label"] == 0].tolist(),

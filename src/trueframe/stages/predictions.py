@@ -21,7 +21,7 @@ Row = dict[str, Any]
 def run(
     *, unit: str, weights: Path, folds: Path, crops: Path, scores: Path, params: Predictions, tools: Tools
 ) -> dict[str, int]:
-    """Write a row per crop (tables.PREDICTIONS): every crop of a test part, of a train part those that params.train_folds says."""
+    """Write a row per crop (tables.PREDICTIONS): all of a test part, of a train part what params.train_folds names."""
     _, _, part = unit.partition("/")
     if part.startswith("train/"):
         rows = _train_rows(part, folds, card.read(weights).holdout_fold)
@@ -49,19 +49,20 @@ def _test_rows(crops: Path) -> list[Row]:
     rows = []
     for member in archive.members(crops):
         video, frame, track = archive.parse_member(member.name)
-        rows.append({"video": video, "frame": frame, "track": track, "offset": member.offset, "size": member.size, "held_out": True})
+        place = {"offset": member.offset, "size": member.size}
+        rows.append({"video": video, "frame": frame, "track": track, "held_out": True} | place)
     return sorted(rows, key=lambda row: (row["video"], row["frame"], row["track"]))
 
 
 def _scores(weights: Path, crops: Path, rows: Sequence[Row], params: Predictions, tools: Tools) -> NDArray[np.float64]:
-    from trueframe import dataset, network, scoring
+    from trueframe import dataset, images, network, scoring
 
     device = scoring.prepare(tools.device, params.threads)
     net = network.load(weights).to(device)
     with archive.Reader(crops) as reader, tools.progress.task(len(rows), "crops") as advance:
 
-        def load(number: int) -> dataset.Image:
-            image = dataset.decode(reader.read(rows[number]["offset"], rows[number]["size"]))
+        def load(number: int) -> NDArray[np.uint8]:
+            image = images.decoded(reader.read(rows[number]["offset"], rows[number]["size"]))
             return dataset.letterbox(image, net.card.size_px)
 
         return scoring.scores(

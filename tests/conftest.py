@@ -1,0 +1,69 @@
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from workspaces import TINY, clone, commit, edit_params, snakemake
+
+from trueframe import demo
+
+
+def _tiny(path: Path) -> Path:
+    """A clone with tiny parameters, its raw videos tracked by DVC, nothing made yet."""
+    clone(path)
+    edit_params(path, TINY)
+    scale = demo.DemoScale(parts=2, originals=2, fakes=(1,), test_videos=2, frames=(12, 16), specials=False)
+    demo.write_demo(path / "data/raw", scale=scale)
+    return path
+
+
+def _shared(tmp_path_factory: pytest.TempPathFactory, name: str) -> tuple[Path, FileLock]:
+    """A place that all test processes of this run share, and its lock."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if base.name.startswith("popen-") else base
+    return folder / name, FileLock(folder / f"{name}.lock")
+
+
+@pytest.fixture(scope="session")
+def raw_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny workspace with raw videos and nothing made; not to be changed."""
+    place, lock = _shared(tmp_path_factory, "raw")
+    with lock:
+        if not place.exists():
+            unfinished = place.with_name("raw-unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            _tiny(unfinished / "w").rename(place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def finished_workspace(tmp_path_factory: pytest.TempPathFactory, raw_workspace: Path) -> Path:
+    """A tiny workspace after `dvc add data/raw` and `snakemake submission`, all committed; not to be changed."""
+    from workspaces import call
+
+    place, lock = _shared(tmp_path_factory, "finished")
+    with lock:
+        if not (place / "finished").exists():
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(raw_workspace, place / "w", symlinks=True)
+            call(place / "w", "dvc", "add", "--quiet", "data/raw")
+            snakemake(place / "w", "submission")
+            commit(place / "w", "finished")
+            (place / "finished").touch()
+    return place / "w"
+
+
+@pytest.fixture
+def raw(tmp_path: Path, raw_workspace: Path) -> Path:
+    """A copy of the raw workspace."""
+    return Path(shutil.copytree(raw_workspace, tmp_path / "w", symlinks=True))
+
+
+@pytest.fixture
+def finished(tmp_path: Path, finished_workspace: Path) -> Path:
+    """A copy of the finished workspace."""
+    return Path(shutil.copytree(finished_workspace, tmp_path / "w", symlinks=True))

@@ -1,0 +1,251 @@
+"""The two engines always agree: real Snakemake and DVC, in clones in temporary folders, with the clones' own code."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import workspaces
+from workspaces import UNPRIVILEGED, call, clean, commit, digests, edit_params, git, planned, snakemake, stages
+
+from trueframe.dag import STAGES, downstream
+from trueframe.workspace import Workspace
+
+# What follows from other crops in a train part: all models, and all that they score.
+AFTER_TRAIN = {"folds", "models", "predictions", "submission", "evaluation"}
+
+
+def _append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def _video(workspace: Path, part: str, position: int = 0) -> Path:
+    return sorted((workspace / "data/raw" / part).glob("*.mp4"))[position]
+
+
+def _units(jobs: set[tuple[str, str]], stage: str) -> set[str]:
+    return {unit for name, unit in jobs if name == stage}
+
+
+def test_after_a_run_of_snakemake_both_engines_have_nothing_to_do(finished: Path) -> None:
+    clean(finished)
+    assert git(finished, "status", "--porcelain") == ""
+
+
+def test_dvc_repro_makes_the_same_bytes_and_leaves_nothing_to_do(raw: Path, finished_workspace: Path) -> None:
+    call(raw, "dvc", "repro")
+    clean(raw)
+    assert digests(raw) == digests(finished_workspace)
+
+
+def test_a_run_on_one_core_makes_the_same_bytes(raw: Path, finished_workspace: Path) -> None:
+    snakemake(raw, "submission", cores=1)
+    assert digests(raw) == digests(finished_workspace)
+
+
+@pytest.mark.parametrize("part", ["train/part_01", "test/part_00"])
+@pytest.mark.parametrize("change", ["added", "replaced", "removed"])
+def test_a_changed_video_reruns_its_part_and_the_whole_set_stages(finished: Path, part: str, change: str) -> None:
+    victim = _video(finished, part)
+    other = _video(finished, "train/part_00")
+    match change:
+        case "added":
+            shutil.copy(other, victim.with_name("zzzzzzzzzz.mp4"))
+        case "replaced":
+            shutil.copy(other, victim)
+        case "removed":
+            victim.unlink()
+    jobs = planned(finished)
+    of_part = {"index", "bboxes", "crops"} | ({"landmarks", "masks"} if part.startswith("train") else set())
+    for stage in of_part:
+        assert _units(jobs, stage) == {part}
+    if part.startswith("train"):
+        assert set(stages(jobs)) == of_part | AFTER_TRAIN
+        assert _units(jobs, "models") == {"1", "2"}
+    else:
+        assert set(stages(jobs)) == of_part | {"predictions", "submission", "evaluation"}
+        assert _units(jobs, "predictions") == {f"1/{part}", f"2/{part}"}
+
+
+def test_a_replaced_test_video_is_rerun_and_both_engines_agree_again(finished: Path) -> None:
+    before = digests(finished)
+    shutil.copy(_video(finished, "train/part_00"), _video(finished, "test/part_00"))
+    snakemake(finished, "submission")
+    clean(finished)
+    after = digests(finished)
+    changed = {path for path in before if before[path] != after[path]}
+    assert all("test/part_00" in path or path.startswith("reports/") for path in changed)
+    assert "reports/submission.csv" in changed
+
+
+def test_a_removed_part_leaves_no_files_behind(finished: Path) -> None:
+    shutil.copytree(finished / "data/raw/test/part_00", finished / "data/raw/test/part_01")
+    for video in (finished / "data/raw/test/part_01").glob("*.mp4"):
+        video.rename(video.with_name(f"second_{video.name}"))
+    (finished / "data/raw/test/part_01/labels.csv").unlink()
+    snakemake(finished, "submission")
+    clean(finished)
+    assert (finished / "data/crops/test/part_01.zip").exists()
+    shutil.rmtree(finished / "data/raw/test/part_01")
+    snakemake(finished, "submission")
+    clean(finished)
+    left = [path for stage in STAGES for path in (finished / "data" / stage).rglob("test/part_01*")]
+    assert left == []
+
+
+def test_a_new_seed_runs_its_own_model_and_what_pools_all(finished: Path) -> None:
+    edit_params(finished, {"models.seeds": [1, 2, 3]})
+    jobs = planned(finished)
+    assert jobs == {
+        ("models", "3"),
+        *(("predictions", f"3/{part}") for part in ("train/part_00", "train/part_01", "test/part_00")),
+        ("submission", "all"),
+        ("evaluation", "all"),
+    }
+
+
+def test_a_comment_in_a_stage_reruns_nothing(finished: Path) -> None:
+    _append(finished / "src/trueframe/stages/crops.py", "\n\n# Only a comment.\n")
+    assert planned(finished) == set()
+
+
+def test_an_edit_that_keeps_the_bytes_runs_its_stage_and_ends_the_others_at_once(finished: Path) -> None:
+    before = digests(finished)
+    _append(finished / "src/trueframe/stages/landmarks.py", "\n\n_ANOTHER_CONSTANT = 1\n")
+    assert stages(planned(finished)) == downstream(["landmarks"])
+    snakemake(finished, "submission")
+    for seed in ("1", "2"):
+        assert "fresh, nothing to do" in (finished / f"logs/models/{seed}.log").read_text()
+    assert "fresh" not in (finished / "logs/landmarks/train/part_00.log").read_text()
+    after = digests(finished)
+    assert {path for path in before if before[path] != after[path]} == {
+        "data/landmarks/train/part_00.json",
+        "data/landmarks/train/part_01.json",
+    }
+    clean(finished)
+
+
+def test_touching_everything_reruns_nothing(finished: Path) -> None:
+    for path in finished.rglob("*"):
+        if ".git" not in path.parts and ".dvc" not in path.parts:
+            path.touch()
+    clean(finished)
+
+
+def test_checkout_to_an_older_commit_and_back_reruns_nothing(finished: Path) -> None:
+    first = git(finished, "rev-parse", "HEAD").strip()
+    old = digests(finished)
+    edit_params(finished, {"evaluation.threshold": 0.4})
+    snakemake(finished, "submission")
+    commit(finished, "another threshold")
+    second = git(finished, "rev-parse", "HEAD").strip()
+    for revision in (first, second, first):
+        git(finished, "checkout", "--quiet", revision)
+        call(finished, "dvc", "checkout", "--quiet")
+        clean(finished)
+    assert digests(finished) == old
+
+
+def test_the_same_change_made_twice_is_seen_twice(finished: Path) -> None:
+    for threshold in (0.4, 0.5, 0.4):
+        edit_params(finished, {"evaluation.threshold": threshold})
+        assert planned(finished) == {("evaluation", "all")}
+        snakemake(finished, "submission")
+        assert planned(finished) == set()
+
+
+def _pulled_clone(finished: Path, cache: str) -> Path:
+    """A fresh clone, as an ordinary user has it, that has pulled everything with the given kind of cache link."""
+    call(finished, "dvc", "remote", "add", "--default", "--quiet", "shared", str(finished.parent / "remote"))
+    call(finished, "dvc", "push", "--quiet")
+    commit(finished, "a remote")
+    copy = finished.parent / "clone"
+    git(finished.parent, "clone", "--quiet", str(finished), str(copy))
+    call(copy, "dvc", "config", "--local", "cache.type", cache)
+    call(copy, *UNPRIVILEGED, "dvc", "pull", "--quiet")
+    return copy
+
+
+def _reflinks(folder: Path) -> bool:
+    (folder / "a").write_text("a")
+    return call(folder, "cp", "--reflink=always", "a", "b", check=False).returncode == 0
+
+
+@pytest.mark.parametrize("cache", ["copy", "symlink", "reflink"])
+def test_a_pulled_clone_has_nothing_to_do_and_reruns_what_a_change_asks_for(
+    finished: Path, cache: str, tmp_path: Path
+) -> None:
+    if cache == "reflink" and not _reflinks(tmp_path):
+        pytest.skip("the file system of the temporary folder has no reflinks")
+    copy = _pulled_clone(finished, cache)
+    assert (copy / "data/crops/train/part_00.zip").is_symlink() == (cache == "symlink")
+    assert digests(copy) == digests(finished)
+    clean(copy)
+    edit_params(copy, {"evaluation.threshold": 0.4})
+    assert planned(copy) == {("evaluation", "all")}
+    call(copy, *UNPRIVILEGED, "snakemake", "--cores", "2", "submission")
+    clean(copy)
+    edit_params(copy, {"submission.unknown_score": 0.4})
+    assert planned(copy) == {("submission", "all")}
+    told = call(copy, *UNPRIVILEGED, "dvc", "repro").stdout
+    assert "Running stage 'submission'" in told
+    assert "Running stage 'evaluation'" not in told
+    clean(copy)
+
+
+def test_a_failed_job_leaves_what_was_there(finished: Path) -> None:
+    copy = _pulled_clone(finished, "symlink")
+    before = digests(copy)
+    (copy / "data/raw/test/part_00/labels.csv").unlink()
+    (copy / "data/raw/test/part_00/labels.csv").write_text("filename,label\nnobody.mp4,1\n")
+    done = call(copy, *UNPRIVILEGED, "snakemake", "--cores", "2", "submission", check=False)
+    assert done.returncode != 0
+    assert "nobody.mp4" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert digests(copy) == before
+
+
+def test_a_hardlink_cache_is_refused_with_one_message(finished: Path) -> None:
+    call(finished, "dvc", "config", "cache.type", "hardlink,copy")
+    told = snakemake(finished, "--dry-run", "submission", check=False)
+    assert told.returncode != 0
+    assert "hardlink" in told.stderr
+    assert "symlink" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_status_tells_what_snakemake_would_run(finished: Path) -> None:
+    edit_params(finished, {"masks.window_px": 9})
+    told = call(finished, "trueframe", "status", PYTHONPATH="src").stdout
+    assert "params.window_px" in told
+    assert "upstream.masks" in told
+    assert set(Workspace(finished).stale_units()) == planned(finished)
+
+
+def test_an_experiment_reruns_its_change_and_dvc_compares_the_figures(finished: Path) -> None:
+    call(finished, "dvc", "exp", "run", "--quiet", "-S", "evaluation.threshold=0.3")
+    clean(finished)
+    assert "threshold: 0.3" in (finished / "params.yaml").read_text()
+    assert "accuracy" in call(finished, "dvc", "metrics", "show").stdout
+    assert "reports/evaluation/metrics.json" in call(finished, "dvc", "metrics", "diff", "HEAD").stdout
+    assert "index.html" in call(finished, "dvc", "plots", "show").stdout
+    assert "submission" in call(finished, "dvc", "dag").stdout
+
+
+def test_the_runs_are_in_mlflow(finished: Path) -> None:
+    code = (
+        "import mlflow; c = mlflow.MlflowClient('sqlite:///mlflow.db');"
+        "e = c.get_experiment_by_name('trueframe');"
+        "print([(r.data.tags['trueframe.seed'], r.info.status, len(r.inputs.dataset_inputs),"
+        " 'recipe_digest' in r.data.tags, len(c.get_metric_history(r.info.run_id, 'val_figure')))"
+        " for r in sorted(c.search_runs([e.experiment_id]), key=lambda r: r.data.tags['trueframe.seed'])])"
+    )
+    told = call(finished, "python", "-c", code).stdout
+    assert told.strip().endswith("[('1', 'FINISHED', 1, True, 2), ('2', 'FINISHED', 1, True, 2)]")
+
+
+def test_workspaces_helper_sees_jobs(raw: Path) -> None:
+    jobs = planned(raw)
+    assert jobs == {(stage, unit) for stage in STAGES for unit in Workspace(raw).layout.units(stage)}
+    assert workspaces.stages(jobs) == list(STAGES)

@@ -1,0 +1,195 @@
+"""A training from end to end, on a handful of crops and the smallest network that timm has."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import small_data
+from trueframe import card, params, tables
+from trueframe.errors import UserError
+from trueframe.files import sha256_file
+from trueframe.stages import models
+from trueframe.tools import Tools
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> small_data.Data:
+    return small_data.write(tmp_path_factory.mktemp("data"))
+
+
+def section(**changes: Any) -> params.Models:
+    small = {"encoder": "test_efficientnet", "size_px": 32, "epochs": 3, "batch_size": 4, "lr": 0.01, "seeds": [111]}
+    values = params.load(ROOT / "params.yaml").models.model_dump()
+    return params.Models.model_validate(values | small | changes)
+
+
+def train(
+    data: small_data.Data, folder: Path, settings: params.Models, tools: Tools | None = None, seed: int = 111
+) -> dict[str, Path]:
+    folder.mkdir(exist_ok=True)
+    outputs = {name: folder / name for name in ("weights", "history", "selection")}
+    items = models.run(
+        unit=str(seed),
+        folds=data.folds,
+        crops=data.crops,
+        landmarks=data.landmarks,
+        masks=data.masks,
+        **outputs,
+        params=settings,
+        tools=tools or Tools(device="cpu"),
+    )
+    assert items == {"weights": 1, "history": settings.epochs, "selection": 1}
+    assert sorted(path.name for path in folder.iterdir()) == sorted(outputs)  # no scratch is left
+    return outputs
+
+
+def digests(outputs: Mapping[str, Path]) -> list[str]:
+    return [sha256_file(path) for path in outputs.values()]
+
+
+@dataclass
+class Listener:
+    heard: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+
+    def epoch(self, number: int, figures: Mapping[str, float]) -> None:
+        self.heard.append((number, dict(figures)))
+
+
+def test_a_seed_gives_the_same_bytes_whatever_works_on_it_and_another_seed_others(
+    data: small_data.Data, tmp_path: Path
+) -> None:
+    settings = section(dropout=0.2, drop_path=0.1)
+    once = digests(train(data, tmp_path / "once", settings))
+    assert digests(train(data, tmp_path / "again", settings)) == once
+    assert digests(train(data, tmp_path / "workers", settings, Tools(workers=3, device="cpu"))) == once
+    other = digests(train(data, tmp_path / "other", settings, seed=555))
+    assert not set(other) & set(once)
+
+
+def test_the_history_tells_each_epoch_and_the_tracker_hears_the_same(data: small_data.Data, tmp_path: Path) -> None:
+    listener = Listener()
+    outputs = train(data, tmp_path / "out", section(choice_fake_weight=3.0), Tools(device="cpu", tracker=listener))
+    with outputs["history"].open(newline="") as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert [row.pop("epoch") for row in rows] == [0, 1, 2]
+    assert rows == [figures for _, figures in listener.heard]
+    for number, row in enumerate(rows):
+        # 6 real crops and 6 fakes make three batches of 4; nine batches in all, and the rate is that of the last one.
+        assert row["lr"] == pytest.approx(0.01 * (1 - (3 * number + 2) / 9) ** 0.9)
+        assert (row["train_fakes"], row["train_reals"]) == (6, 6)
+        assert row["val_figure"] == (3 * row["val_fake_log_loss"] + row["val_real_log_loss"]) / 2
+        assert row["val_log_loss"] == (row["val_fake_log_loss"] + row["val_real_log_loss"]) / 2
+
+
+def test_the_epoch_with_the_lowest_figure_is_kept(data: small_data.Data, tmp_path: Path) -> None:
+    chosen = set()
+    for weight in (0.0, 1.4):  # the reals alone choose, or the fakes more than the reals
+        listener = Listener()
+        settings = section(epochs=4, choice_fake_weight=weight)
+        outputs = train(data, tmp_path / str(weight), settings, Tools(device="cpu", tracker=listener))
+        figures = [figures["val_figure"] for _, figures in listener.heard]
+        scores = _scores(outputs["weights"], data, tmp_path).groupby("video")["score"].mean()
+        fake = -(math.log(scores["fake0.mp4"]) + math.log(scores["swap0.mp4"])) / 2
+        assert (weight * fake - math.log(1 - scores["real0.mp4"])) / 2 == pytest.approx(min(figures), rel=1e-5)
+        chosen.add(figures.index(min(figures)))
+    assert chosen - {3}  # in one of them at least it was not the last
+
+
+def test_the_choice_is_written_down(data: small_data.Data, tmp_path: Path) -> None:
+    listener = Listener()
+    outputs = train(data, tmp_path / "out", section(epochs=4), Tools(device="cpu", tracker=listener))
+    story = json.loads(outputs["selection"].read_text())
+    figures = [figures["val_figure"] for _, figures in listener.heard]
+    best = figures.index(min(figures))
+    assert story["chosen"] == listener.heard[best][1] | {"epoch": best}
+    assert story["seed"] == 111
+    assert story["rule"] == "lowest (1.4 * fake log loss + real log loss) / 2, the earliest of equals"
+    # Of 6 + 6 fakes, the two crops with a mask of 32 changed pixels are left out; "swap" has no masks.
+    assert story["training_crops"] == {"fake": 10, "real": 6, "left_out_unswapped": 2}
+    assert story["validation_crops"] == {"fake": 6, "real": 3}
+    assert story["validation_videos"] == {
+        "fake": ["train/part_00/fake0.mp4", "train/part_00/swap0.mp4"],
+        "real": ["train/part_00/real0.mp4"],
+    }
+    assert card.read(outputs["weights"]).holdout_fold == 0
+
+
+def test_a_video_is_validated_by_the_mean_of_the_crops_of_every_so_many_frames(
+    data: small_data.Data, tmp_path: Path
+) -> None:
+    outputs = train(data, tmp_path / "out", section(epochs=1, validation_every_n_frames=20))
+    story = json.loads(outputs["selection"].read_text())
+    assert story["validation_crops"] == {"fake": 4, "real": 2}
+    scores = _scores(outputs["weights"], data, tmp_path)
+    kept = scores[scores["frame"] % 20 == 0].groupby("video")["score"].mean()
+    fake = -(math.log(kept["fake0.mp4"]) + math.log(kept["swap0.mp4"])) / 2
+    assert story["chosen"]["val_fake_log_loss"] == pytest.approx(fake, rel=1e-5)
+    assert story["chosen"]["val_real_log_loss"] == pytest.approx(-math.log(1 - kept["real0.mp4"]), rel=1e-5)
+
+
+def _scores(weights: Path, data: small_data.Data, folder: Path) -> Any:
+    from trueframe.stages import predictions
+
+    part = "train/part_00"
+    predictions.run(
+        unit=f"111/{part}",
+        weights=weights,
+        folds=data.folds,
+        crops=data.crops[part],
+        scores=folder / "scores",
+        params=params.Predictions(batch_size=4, threads=1, train_folds="held_out"),
+        tools=Tools(device="cpu"),
+    )
+    return tables.read(folder / "scores")
+
+
+def test_training_learns_a_class_that_is_plain_to_see(data: small_data.Data, tmp_path: Path) -> None:
+    plain = section().augmentation.model_copy(update={"colour": 0.0, "erase_landmarks": 0.0})
+    settings = section(epochs=25, lr=0.05, least_changed_px=None, augmentation=plain.model_dump())
+    story = json.loads(train(data, tmp_path / "out", settings)["selection"].read_text())
+    assert story["training_crops"]["left_out_unswapped"] == 0
+    assert story["chosen"]["val_log_loss"] < 0.3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"holdout_fold": 7}, "0 fake and 0 real crops to validate on in fold 7.*fold 2: 6 fake, 3 real"),
+        ({"encoder": "no_such_net"}, "models.encoder: no_such_net"),
+        ({"lr": 10.0, "epochs": 40, "clip_norm": 1e30, "weight_decay": 1.0}, "the loss is .* in epoch"),
+    ],
+)
+def test_what_can_not_be_trained_is_a_message(
+    data: small_data.Data, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        train(data, tmp_path / "out", section(**changes))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_folds_of_one_class_are_named(data: small_data.Data, tmp_path: Path) -> None:
+    rows = tables.read_rows(data.folds)
+    for fold, message in ((0, "to validate on in fold 0"), (1, "to train on outside fold 0")):
+        kept = [row for row in rows if row["label"] == 1 or (row["fold"] == 0) != (fold == 0)]
+        tables.write(tmp_path / "folds.parquet", kept, tables.FOLDS)
+        lacking = small_data.Data(tmp_path / "folds.parquet", data.test_crops, data.crops, data.landmarks, data.masks)
+        with pytest.raises(UserError, match=rf"fake and 0 real crops {message}"):
+            train(lacking, tmp_path / "out", section())
+
+
+def test_a_cuda_that_is_not_there_is_a_message(
+    data: small_data.Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="--device cuda: torch sees no CUDA device"):
+        train(data, tmp_path / "out", section(), Tools(device="cuda"))

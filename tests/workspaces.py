@@ -1,0 +1,137 @@
+"""Workspaces for engine tests: clones of this repository, with its own code, on a few seconds of video."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trueframe.dag import STAGES
+from trueframe.workspace import Workspace
+
+REPO = Path(__file__).parents[1]
+# As an ordinary user meets files: root without the right to pass over permissions.
+UNPRIVILEGED = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+TINY = {
+    "bboxes.test.frames": 2,
+    "folds.count": 2,
+    "models.seeds": [1, 2],
+    "models.encoder": "test_efficientnet",
+    "models.size_px": 64,
+    "models.epochs": 2,
+    "models.batch_size": 4,
+    "models.validation_every_n_frames": 10,
+}
+# An unpacked file of the project's that git tracks, or would.
+_COPIED = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+
+
+def clone(path: Path) -> Path:
+    """A new repository at `path` with this one's files as they are, committed."""
+    path.mkdir(parents=True)
+    names = subprocess.run(_COPIED, cwd=REPO, capture_output=True, check=True).stdout.decode().split("\0")
+    for name in filter(None, names):
+        if (REPO / name).is_file():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPO / name, path / name)
+    git(path, "init", "--quiet", "--initial-branch=main")
+    git(path, "config", "user.name", "test")
+    git(path, "config", "user.email", "test@example.org")
+    commit(path, "the project")
+    return path
+
+
+def git(path: Path, *words: str) -> str:
+    """What git says."""
+    return subprocess.run(["git", *words], cwd=path, capture_output=True, text=True, check=True).stdout
+
+
+def commit(path: Path, message: str) -> None:
+    """Commit all that git sees."""
+    git(path, "add", "--all")
+    git(path, "commit", "--quiet", "--allow-empty", "--message", message)
+
+
+def environment(path: Path) -> dict[str, str]:
+    """The caller's environment with this Python's programs first, and DVC's and MLflow's own places kept inside `path`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "PYTEST_"))}
+    kept.pop("PYTHONPATH", None)
+    return kept | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "DVC_SITE_CACHE_DIR": str(path.parent / "dvc-site"),
+        "DVC_GLOBAL_CONFIG_DIR": str(path.parent / "dvc-global"),
+        "DVC_SYSTEM_CONFIG_DIR": str(path.parent / "dvc-system"),
+    }
+
+
+def call(path: Path, *words: str, check: bool = True, **environment_changes: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a workspace; its output is shown when it fails and should not."""
+    done = subprocess.run(
+        words, cwd=path, env=environment(path) | environment_changes, capture_output=True, text=True, check=False
+    )
+    assert not check or done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def snakemake(path: Path, *words: str, cores: int = 2, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in a workspace."""
+    return call(path, "snakemake", "--cores", str(cores), *words, **options)
+
+
+def planned(path: Path, target: str = "submission") -> set[tuple[str, str]]:
+    """The (stage, unit) pairs that Snakemake would run."""
+    told = snakemake(path, "--dry-run", target)
+    jobs: set[tuple[str, str]] = set()
+    for block in re.split(r"\n\n|\n(?=\[)", told.stdout + told.stderr):
+        rule = re.search(r"^(?:local)?rule (\w+)_unit:", block, re.MULTILINE)
+        if rule:
+            wildcards = re.search(r"wildcards: (.*)", block)
+            values = [item.partition("=")[2] for item in wildcards[1].split(", ")] if wildcards else ["all"]
+            jobs.add((rule[1], "/".join(values)))
+    assert jobs or "Nothing to be done" in told.stdout + told.stderr, told.stderr
+    return jobs
+
+
+def stages(jobs: Iterable[tuple[str, str]]) -> list[str]:
+    """The stages of some jobs, in the DAG's order."""
+    names = {stage for stage, _ in jobs}
+    return [stage for stage in STAGES if stage in names]
+
+
+def edit_params(path: Path, changes: dict[str, Any]) -> None:
+    """Set parameters, named section.key."""
+    values = yaml.safe_load((path / "params.yaml").read_text())
+    for name, value in changes.items():
+        *steps, last = name.split(".")
+        section = values
+        for step in steps:
+            section = section[step]
+        assert last in section, name
+        section[last] = value
+    (path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+def digests(path: Path) -> dict[str, str]:
+    """SHA-256 of every artifact and record of a workspace."""
+    workspace = Workspace(path)
+    found = {}
+    for stage, entry in STAGES.items():
+        for unit in workspace.layout.units(stage):
+            for file in (*entry.output_paths(unit), entry.record_path(unit)):
+                found[str(file)] = hashlib.sha256((path / file).read_bytes()).hexdigest()
+    return found
+
+
+def clean(path: Path) -> None:
+    """Assert that both engines have nothing to do."""
+    assert planned(path) == set()
+    told = call(path, "dvc", "status")
+    assert "up to date" in told.stdout, told.stdout
