@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from workspaces import TINY, clone, commit, edit_params, snakemake
 
 from trueframe import demo
+from workspaces import TINY, clone, commit, edit_params, snakemake
 
 
 def _tiny(path: Path) -> Path:

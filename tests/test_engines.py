@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-import workspaces
-from workspaces import UNPRIVILEGED, call, clean, commit, digests, edit_params, git, planned, snakemake, stages
 
+import workspaces
 from trueframe.dag import STAGES, downstream
 from trueframe.workspace import Workspace
+from workspaces import UNPRIVILEGED, call, clean, commit, digests, edit_params, git, planned, snakemake, stages
 
 # What follows from other crops in a train part: all models, and all that they score.
 AFTER_TRAIN = {"folds", "models", "predictions", "submission", "evaluation"}

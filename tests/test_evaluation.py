@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from trueframe import tables
+from trueframe import metrics, tables
 from trueframe.errors import UserError
 from trueframe.params import Evaluation, Pooling
 from trueframe.stages import evaluation
@@ -21,6 +21,7 @@ POOLING = Pooling(rule="mean", high=0.8, high_share=0.4, high_count=11, low=0.2,
 PARAMS = Evaluation(pooling=POOLING, unknown_score=0.5, threshold=0.5, log_loss_clip=0.001, calibration_bins=10)
 OUTPUTS = {
     "metrics": "metrics.json",
+    "details": "details.json",
     "roc": "roc.csv",
     "calibration": "calibration.csv",
     "folds_table": "folds.csv",
@@ -97,8 +98,12 @@ class Workspace:
         counts = evaluation.run(unit="all", folds=folds, params=params, tools=Tools(), **self.inputs, **outputs)  # type: ignore[arg-type]
         assert counts.keys() == OUTPUTS.keys()
         assert counts["roc"] == len(self.table("roc"))
-        report: dict[str, Any] = json.loads(outputs["metrics"].read_text(encoding="utf-8"))
-        return report
+        assert counts["details"] == counts["metrics"] == len(self.report("metrics"))
+        return self.report("details")
+
+    def report(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "out" / OUTPUTS[name]).read_text(encoding="utf-8"))
+        return found
 
     def table(self, name: str) -> pd.DataFrame:
         return pd.read_csv(self.folder / "out" / OUTPUTS[name])
@@ -156,6 +161,48 @@ def test_labelled_test_videos_without_a_score_count_with_unknown_score_and_apart
     assert found["scored"]["ensemble"]["undefined"] == "auc and average_precision: all videos are fake"
 
 
+def test_the_headline_is_the_ensembles_over_scored_held_out_videos_and_over_all_labelled_test_videos(
+    workspace: Workspace,
+) -> None:
+    train: list[Row] = [*TRAIN, ("unscored", 1, OK, 0, None)]
+    test: list[Row] = [
+        ("a", 1, OK, None, (0.9375, 0.8125)),
+        ("b", 0, OK, None, (0.125, 0.125)),
+        ("c", 0, tables.NO_FACE, None, None),
+        ("d", None, OK, None, (0.5, 0.5)),
+    ]
+    params = PARAMS.model_copy(update={"unknown_score": 0.25, "log_loss_clip": 0.25})
+    workspace.train("p", train).test("q", test).run(params)
+    found = workspace.report("metrics")
+    perfect = {"auc": 1, "average_precision": 1, "accuracy": 1}
+    models = [loss(0.9375, 0.875, 0.75), loss(0.8125, 0.875, 0.75)]
+    assert found["test"] == perfect | {
+        "log_loss": pytest.approx(loss(0.875, 0.875, 0.75), abs=1e-6),
+        "log_loss_clipped": pytest.approx(loss(0.75, 0.75, 0.75), abs=1e-6),
+        "log_loss_gain": pytest.approx(sum(models) / 2 - loss(0.875, 0.875, 0.75), abs=2e-6),
+        "videos": 3,
+        "scored": 2,
+    }
+    assert found["held_out"] == perfect | {
+        "log_loss": pytest.approx(loss(0.75, 0.75), abs=1e-6),
+        "log_loss_clipped": pytest.approx(loss(0.75, 0.75), abs=1e-6),
+        "log_loss_gain": pytest.approx((loss(0.875) + loss(0.625)) / 2 - loss(0.75), abs=2e-6),
+        "videos": 3,
+        "scored": 2,
+    }
+
+
+@pytest.mark.parametrize("labels", ["filename,label\n", "filename,label\na,1\n"])
+def test_the_headline_has_the_same_numbers_or_nulls_whatever_is_known(workspace: Workspace, labels: str) -> None:
+    workspace.train("p", [("seen", 1, OK, 1, None)]).test("q", [("a", None, OK, None, (0.5, 0.5))], labels).run()
+    found = workspace.report("metrics")
+    names = {*metrics.LOSSES, *metrics.GAINS, "log_loss_gain", "videos", "scored"}
+    assert {part: set(numbers) for part, numbers in found.items()} == {"held_out": names, "test": names}
+    assert {name for name in names if found["held_out"][name] is not None} == {"videos", "scored"}
+    assert all(type(value) in (int, float, type(None)) for numbers in found.values() for value in numbers.values())
+    assert found["test"]["auc"] is None
+
+
 def test_coverage_counts_every_file_once(workspace: Workspace) -> None:
     train: list[Row] = [
         *TRAIN,
@@ -190,14 +237,14 @@ def test_coverage_counts_every_file_once(workspace: Workspace) -> None:
         "scored": 1,
         "unscored": {"decode_error": 1, "no_face": 2},
         "parts": 2,
-        "parts_without_labels_csv": "test/bare",
+        "parts_without_labels_csv": ["test/bare"],
     }
 
 
 def test_without_labels_there_are_no_test_figures_and_coverage_says_so(workspace: Workspace) -> None:
     report = workspace.train("p", TRAIN).test("q", [("a", None, OK, None, (0.5, 0.5))]).run()
     assert list(report["test"]) == ["coverage"]
-    assert report["test"]["coverage"]["parts_without_labels_csv"] == "test/q"
+    assert report["test"]["coverage"]["parts_without_labels_csv"] == ["test/q"]
     assert set(workspace.table("roc")["set"]) == {"held_out"}
 
 
@@ -206,7 +253,7 @@ def test_without_a_test_part_the_held_out_fold_is_still_scored(workspace: Worksp
     assert report["test"] == {
         "coverage": {
             "videos": 0, "labelled": 0, "unlabelled": 0, "scored": 0, "unscored": {}, "parts": 0,
-            "parts_without_labels_csv": "",
+            "parts_without_labels_csv": [],
         }
     }  # fmt: skip
     assert report["held_out"]["scored"]["ensemble"]["videos"] == 2

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from imports import closure, path_of
 
+from imports import closure, path_of
 from trueframe.dag import STAGES, Layout
 from trueframe.params import Params
 
@@ -21,7 +21,9 @@ RULES = "\n".join(path.read_text() for path in [REPO / "Snakefile", *sorted((REP
 
 def _rule(name: str) -> str:
     """The text of a rule, up to the next one."""
-    return re.split(r"^(?:rule|include|onstart|onsuccess)\b", RULES.split(f"\nrule {name}:", 1)[1], flags=re.MULTILINE)[0]
+    return re.split(r"^(?:rule|include|onstart|onsuccess)\b", RULES.split(f"\nrule {name}:", 1)[1], flags=re.MULTILINE)[
+        0
+    ]
 
 
 def _section(rule: str, name: str) -> str:
@@ -40,7 +42,9 @@ def test_the_same_ten_nouns_stand_everywhere() -> None:
     assert len(nouns) == 10
     assert list(Params.model_fields) == nouns
     assert list(DVC) == nouns
-    help_text = subprocess.run([sys.executable, "-m", "trueframe", "--help"], capture_output=True, text=True, check=True)
+    help_text = subprocess.run(
+        [sys.executable, "-m", "trueframe", "--help"], capture_output=True, text=True, check=True
+    )
     assert [noun for noun in nouns if re.search(rf"^  {noun} ", help_text.stdout, re.MULTILINE)] == nouns
 
 
@@ -66,7 +70,8 @@ def test_the_modules_that_dvc_declares_are_those_that_the_stage_imports(noun: st
 def test_a_stage_imports_at_run_time_no_more_than_is_declared(noun: str) -> None:
     code = (
         f"import sys, trueframe.stages.{noun}\n"
-        "print(*[name for name, module in sys.modules.items() if name.startswith('trueframe.') and '__path__' not in dir(module)])"
+        "modules = [(name, module) for name, module in sys.modules.items() if name.startswith('trueframe.')]\n"
+        "print(*[name for name, module in modules if not hasattr(module, '__path__')])"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {path_of(name) for name in loaded} <= set(DVC[noun]["deps"])

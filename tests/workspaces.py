@@ -61,7 +61,7 @@ def commit(path: Path, message: str) -> None:
 
 
 def environment(path: Path) -> dict[str, str]:
-    """The caller's environment with this Python's programs first, and DVC's and MLflow's own places kept inside `path`."""
+    """The caller's environment with this Python's programs first, and places of DVC's own beside `path`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "PYTEST_"))}
     kept.pop("PYTHONPATH", None)
     return kept | {

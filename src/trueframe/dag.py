@@ -135,6 +135,7 @@ STAGES: dict[str, Stage] = {
             "one",
             {
                 "metrics": "reports/evaluation/metrics.json",
+                "details": "reports/evaluation/details.json",
                 "roc": "reports/evaluation/roc.csv",
                 "calibration": "reports/evaluation/calibration.csv",
                 "folds_table": "reports/evaluation/folds.csv",

@@ -141,7 +141,7 @@ class Crops:
         return cls(
             crops=Archives([crops[part] for part in parts]),
             masks=Archives([masks[part] for part in parts]),
-            part=table["part"].map({part: number for number, part in enumerate(parts)}).to_numpy(np.int32),
+            part=np.asarray(table["part"].map({part: number for number, part in enumerate(parts)}), np.int32),
             label=table["label"].to_numpy(np.int8),
             points=table[list(tables.LANDMARK_COLUMNS)].to_numpy(np.int32).reshape(-1, 5, 2),
             **numbers,

@@ -41,8 +41,9 @@ def find(
     """
     height, width = image.shape[:2]
     size = round(width * scale), round(height * scale)
-    if min(size) < min_face_px:
-        return NO_FACES  # MTCNN's pyramid would have no level, on which it raises an error
+    if min(size) * (12.0 / min_face_px) < 12:
+        # MTCNN's pyramid, reckoned as it does (47 * (12 / 47) is below 12), would have no level: it raises an error.
+        return NO_FACES
     picture = Image.fromarray(image)
     if size != (width, height):
         picture = picture.resize(size, Image.Resampling.BICUBIC)

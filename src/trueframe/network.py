@@ -114,7 +114,7 @@ def _fill(encoder: nn.Module, path: Path) -> None:
         raise UserError(f"{where}: no such file; expected {HUB}, {NONE} or the path of a safetensors file") from error
     except (SafetensorError, OSError) as error:
         raise UserError(
-            f"{where}: not a safetensors file ({_first_sentence(error)}); save the weights with safetensors.torch.save_file"
+            f"{where}: not a safetensors file ({_first_sentence(error)}); save them with safetensors.torch.save_file"
         ) from error
     wanted = encoder.state_dict()
     names = _settings(encoder)["classifier"]  # of the last layer, or of several

@@ -112,7 +112,8 @@ class Augmentation(Section):
     """Probability of each change of a training crop, in the order in which they are made."""
 
     erase_landmarks: Probability = Field(
-        description="erasing, first of three kinds to be drawn (at most one is made): a feature is tried, where landmarks are known"
+        description="erasing, first of three kinds to be drawn (at most one is made): a feature is tried, "
+        "where landmarks are known"
     )
     erase_eyes: Probability = Field(description="then the eyes are blacked out")
     erase_mouth: Probability = Field(description="else the mouth")
@@ -121,7 +122,8 @@ class Augmentation(Section):
         description="erasing, second kind: half of the face's outline, where landmarks are known"
     )
     erase_half: Probability = Field(
-        description="erasing, third kind: half of the crop or two opposite quadrants, of a fake only if changed pixels stay"
+        description="erasing, third kind: half of the crop or two opposite quadrants, "
+        "of a fake only if changed pixels stay"
     )
     jpeg: Probability = Field(description="JPEG compression at quality jpeg_quality_min to 100")
     jpeg_quality_min: int = Field(ge=1, le=100, description="lowest JPEG quality")
@@ -171,8 +173,8 @@ class Models(Section):
     threads: int = Field(ge=1, le=64, description="CPU threads of the arithmetic; sums depend on it")
     least_changed_px: int | None = Field(
         ge=1,
-        description="a fake crop needs so many changed pixels (above 20 of 255 in its mask) to train, since one with fewer "
-        "probably shows an unswapped face; crops without a mask train; null: all train",
+        description="a fake crop needs so many changed pixels (above 20 of 255 in its mask) to train, since one with "
+        "fewer probably shows an unswapped face; crops without a mask train; null: all train",
     )
     validation_every_n_frames: int = Field(ge=1, description="crops of every so many frames validate")
     choice_fake_weight: float = Field(
@@ -257,7 +259,7 @@ def parse(text: str, name: str) -> Params:
     """Check the text of a parameters file called `name`; raises UserError with each wrong key, its value, what fits."""
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: of a date such as 2024-99-99
         raise UserError(f"{name}: not YAML: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{name}: expected a mapping of sections ({', '.join(Params.model_fields)}), found {values!r}")

@@ -48,12 +48,12 @@ class Hashes:
         """Path, relative to the workspace, to "md5:<digest>" of each file that `index` reads of a part."""
         folder = self._root / RAW / unit
         names = sorted(path.name for path in folder.iterdir() if path.name != LABELS and not path.name.startswith("."))
-        return {f"{RAW}/{unit}/{name}": self._digest(folder / name) for name in names}
+        return {f"{RAW}/{unit}/{name}": self.file(folder / name) for name in names}
 
     def labels(self, unit: str) -> dict[str, str]:
         """The same of a test part's labels.csv; empty where there is none."""
         path = self._root / RAW / unit / LABELS
-        return {f"{RAW}/{unit}/{LABELS}": self._digest(path)} if path.is_file() else {}
+        return {f"{RAW}/{unit}/{LABELS}": self.file(path)} if path.is_file() else {}
 
     @cached_property
     def _repo(self) -> Repo:
@@ -67,7 +67,8 @@ class Hashes:
                 f"{self._root}: not a DVC repository; run in a clone, or run `git init` and `dvc init`"
             ) from error
 
-    def _digest(self, path: Path) -> str:
+    def file(self, path: Path) -> str:
+        """"md5:<digest>" of a file; "not a file" where there is none."""
         if not path.is_file():
             return "not a file"
         from dvc_data.hashfile.hash import hash_file

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from trueframe.files import canonical_json, sha256_file, sha256_text, write_text
 
 FORMAT = 1
@@ -60,29 +62,18 @@ class Record:
         write_text(path, canonical_json({"format": FORMAT, **asdict(self)}))
 
 
+_RECORD = TypeAdapter(Record)
+
+
 def read(path: Path) -> Record | None:
     """The record at `path`; None where there is none or where what lies there is no record of this format."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        if value["format"] != FORMAT:
+        if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
             return None
-        return Record(
-            value["stage"],
-            value["unit"],
-            Recipe(**value["recipe"]),
-            {name: Output(**output) for name, output in value["outputs"].items()},
-            value["environment"],
-        )
-    except (
-        FileNotFoundError,
-        NotADirectoryError,
-        UnicodeDecodeError,
-        json.JSONDecodeError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ):
-        return None  # the unit counts as never made, and is made again
+        return _RECORD.validate_python(value)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, RecursionError, ValueError):
+        return None  # the unit counts as never made, and is made again; ValueError: no UTF-8, no JSON, no record
 
 
 def environment(root: Path) -> dict[str, str]:
@@ -107,7 +98,7 @@ def code_digest(path: Path) -> str:
 
 def bare(source: str) -> str:
     """Python source without comments and lines that are blank outside strings. Raises SyntaxError on bad source."""
-    lines = source.splitlines()
+    lines = source.split("\n")  # as tokenize counts them: splitlines also splits at form feeds and U+2028
     inside_string: set[int] = set()
     for token in _tokens(source):
         (first, start), (last, _) = token.start, token.end

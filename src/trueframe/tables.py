@@ -74,18 +74,30 @@ FOLDS = _schema(
 PREDICTIONS = _schema({**_FACE, "score": pa.float32(), "held_out": pa.bool_()})
 
 
-def write(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> int:
+def write(path: Path, rows: Iterable[Mapping[str, Any]] | pd.DataFrame, schema: pa.Schema) -> int:
     """Write rows as parquet with the given columns; returns how many.
 
-    Raises pyarrow.ArrowInvalid when a value does not fit its column, ValueError where a required one is missing. The
-    settings are fixed, and no pandas or writer metadata is kept, so that equal rows give equal bytes.
+    rows: mappings, or a DataFrame, whose NaN are missing values, and whose index and other columns are left out. Raises
+    pyarrow.ArrowInvalid when a value does not fit its column, ValueError where a required one is missing, KeyError when
+    a DataFrame lacks a column. The settings are fixed, and no pandas or writer metadata is kept, so that equal rows
+    give equal bytes whichever way they came.
     """
-    table = pa.Table.from_pylist(list(rows), schema=schema)
+    table = _table(rows, schema)
     for field in schema:
         if not field.nullable and table[field.name].null_count:
             raise ValueError(f"{path}: column {field.name} has rows without a value")
     pq.write_table(table, path, compression="zstd", version="2.6", row_group_size=1 << 16, write_statistics=True)
     return int(table.num_rows)
+
+
+def _table(rows: Iterable[Mapping[str, Any]] | pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    import pandas as pd  # pyarrow imports it too when it makes a table
+
+    if not isinstance(rows, pd.DataFrame):
+        return pa.Table.from_pylist(list(rows), schema=schema)
+    table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False)
+    # A joined DataFrame comes in chunks, and their ends could show in the file.
+    return table.replace_schema_metadata(None).combine_chunks()
 
 
 def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:

@@ -29,7 +29,10 @@ class DecodeError(Exception):
 
 @dataclass(frozen=True)
 class Probe:
-    """What a video's container holds: frames are the ones really there, `declared` what it says (0: says nothing)."""
+    """What a video's container holds: frames are the ones really there, `declared` what it says (0: says nothing).
+
+    Frames that an edit list hides, as after a cut without encoding, are in neither.
+    """
 
     codec: str
     width_px: int
@@ -45,22 +48,27 @@ def probe(path: Path) -> Probe:
     Raises DecodeError with the reason when it can't be opened, has no video stream or not one frame that decodes.
     """
     with _Opened(path) as (container, stream):
-        first = next(_frames(container, stream), None)
+        first: VideoFrame | None = None
+        frames = hidden = 0
+        try:
+            for packet in container.demux(stream):
+                if first is None:
+                    first = next(iter(packet.decode()), None)
+                if packet.size and not packet.is_corrupt:
+                    frames += not packet.is_discard
+                    hidden += packet.is_discard
+        except av.error.FFmpegError as error:
+            raise DecodeError(_reason(error)) from error
         if first is None:
             raise DecodeError("no frame can be decoded")
         height_px, width_px = _upright(first).shape[:2]
-        try:
-            container.seek(0, stream=stream)
-            frames = sum(1 for packet in container.demux(stream) if packet.size and not packet.is_corrupt)
-        except av.error.FFmpegError as error:
-            raise DecodeError(_reason(error)) from error
         return Probe(
             codec=stream.codec_context.name,
             width_px=width_px,
             height_px=height_px,
             fps=float(stream.average_rate or 0),
             frames=frames,
-            declared=stream.frames,
+            declared=max(stream.frames - hidden, 0),
         )
 
 
@@ -68,7 +76,7 @@ def frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, NDArray[np.
     """The wanted frames of a video, in order: (number from 0, RGB image as uint8 of shape (height, width, 3), upright).
 
     `wanted` grows. Frames past the video's end are not given. Raises DecodeError where decoding breaks off, after the
-    frames before it were given.
+    frames before it were given, but for the few that a decoder holds back to put them in order.
     """
     if not wanted:
         return
@@ -99,6 +107,9 @@ class _Opened:
             self._container.close()
             raise DecodeError("no video stream")
         stream = self._container.streams.video[0]
+        if stream.codec_context is None:
+            self._container.close()
+            raise DecodeError("no decoder for its video stream")
         stream.codec_context.thread_count = 1
         return self._container, stream
 
@@ -119,6 +130,6 @@ def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(image, k=round(frame.rotation / 90) % 4))
 
 
-def _reason(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"can't be decoded: {text}"
+def _reason(error: av.error.FFmpegError | OSError) -> str:
+    # Not str(error): that holds the file's path, and a reason's bytes must not depend on where the workspace lies.
+    return f"can't be decoded: {error.strerror or type(error).__name__}"

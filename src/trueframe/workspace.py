@@ -57,6 +57,11 @@ class Workspace:
             self._records[key] = records.read(self.root / STAGES[stage].record_path(unit))
         return self._records[key]
 
+    def forget(self, stage: str, unit: str) -> None:
+        """Read a unit's record anew when it is next asked for."""
+        self._records.pop((stage, unit), None)
+        self._reasons.pop((stage, unit), None)
+
     def recipe(self, stage: str, unit: str) -> Recipe:
         """What would make the unit now."""
         section = getattr(self.params, stage).model_dump(mode="json")
@@ -73,7 +78,12 @@ class Workspace:
         return inputs
 
     def _raw_inputs(self, stage: str, unit: str) -> Iterator[tuple[str, str]]:
-        """index reads a part's videos, evaluation the labels; the others trust the index, which has every digest."""
+        """index reads a part's videos, evaluation the labels, models a file of weights where one is named.
+
+        The others trust the index, which has every video's digest.
+        """
+        if stage == "models" and self.params.models.weights not in ("hub", "none"):
+            yield self.params.models.weights, self.hashes.file(self.root / self.params.models.weights)
         if stage not in ("index", "evaluation"):
             return
         if not self.has_raw:

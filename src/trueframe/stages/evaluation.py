@@ -39,6 +39,7 @@ def run(
     predictions: Mapping[str, Path],
     raw: Mapping[str, Path],
     metrics: Path,
+    details: Path,
     roc: Path,
     calibration: Path,
     folds_table: Path,
@@ -48,7 +49,7 @@ def run(
     params: Evaluation,
     tools: Tools,
 ) -> dict[str, int]:
-    """Write the figures (metrics), three curves as CSV and a plot of each.
+    """Write the headline (metrics), all figures (details), three curves as CSV and a plot of each.
 
     index: of train parts; videos: the crops' videos of all parts; predictions: "<seed>/<part unit>" to table; raw: the
     test parts' folders, where a labels.csv (filename,label with 0 real, 1 fake) may lie. Raises UserError when a
@@ -65,7 +66,8 @@ def run(
     report["test"] = {"coverage": _test_coverage(test, labels)}
     if len(labelled):
         report["test"] |= {"all": _compare(labelled, params), "scored": _compare(sets["test"], params)}
-    metrics.write_text(canonical_json(report), encoding="utf-8")
+    metrics.write_text(canonical_json(_headline(report)), encoding="utf-8")
+    details.write_text(canonical_json(report), encoding="utf-8")
     roc_rows = _stack({name: figures.roc(*_arrays(frame)) for name, frame in sets.items()})
     bins = {name: figures.calibration(*_arrays(frame), params.calibration_bins) for name, frame in sets.items()}
     calibration_rows = _stack(bins)
@@ -77,7 +79,12 @@ def run(
     )
     plots.calibration(calibration_plot, calibration_rows, params.calibration_bins)
     plots.folds(folds_plot, fold_rows)
-    counts = {"metrics": len(report), "roc": len(roc_rows), "calibration": len(calibration_rows)}
+    counts = {
+        "metrics": len(report),
+        "details": len(report),
+        "roc": len(roc_rows),
+        "calibration": len(calibration_rows),
+    }
     return counts | {"folds_table": len(fold_rows), "roc_plot": 1, "calibration_plot": 1, "folds_plot": 1}
 
 
@@ -179,7 +186,7 @@ def _test(
     if not frames:
         return pd.DataFrame(columns=["video", "status", "part", "label", "score", "scored"]).astype({"scored": bool})
     test = pd.concat(frames, ignore_index=True)
-    columns = [column for column in test if column.startswith("score") and column != "scored"]
+    columns = ["score", *(f"score_{seed}" for seed in _seeds(test))]
     test[columns] = test[columns].fillna(unknown_score)
     return test
 
@@ -196,6 +203,21 @@ def _compare(frame: pd.DataFrame, params: Evaluation) -> dict[str, Any]:
     labels, scores = _arrays(frame)
     seeds = {seed: _arrays(frame, f"score_{seed}")[1] for seed in _seeds(frame)}
     return figures.compare(labels, scores, seeds, params.threshold, params.log_loss_clip)
+
+
+def _headline(report: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    """What runs are compared by, per set: the ensemble's figures, what it gains over the mean model, how many videos.
+
+    Figures are null where the set does not define them. videos: how many have a label; scored: how many of them have a
+    score. Figures of held_out are over the scored videos, those of test over all, as the submission is judged.
+    """
+    headline: dict[str, dict[str, float | None]] = {}
+    for name, counted, videos in (("held_out", "scored", "held_out"), ("test", "all", "labelled")):
+        coverage, found = report[name]["coverage"], report[name].get(counted, {"ensemble": {}, "gain": {}})
+        headline[name] = {figure: found["ensemble"].get(figure) for figure in figures.LOSSES + figures.GAINS}
+        headline[name] |= {"log_loss_gain": found["gain"].get("log_loss")}
+        headline[name] |= {"videos": coverage[videos], "scored": coverage["scored"]}
+    return headline
 
 
 def _by_status(frame: pd.DataFrame) -> dict[str, int]:
@@ -231,7 +253,7 @@ def _test_coverage(test: pd.DataFrame, labels: Mapping[str, Mapping[str, int] | 
         "scored": int((labelled & test["scored"]).sum()),
         "unscored": _by_status(test[labelled & ~test["scored"]]),
         "parts": len(labels),
-        "parts_without_labels_csv": " ".join(part for part, found in labels.items() if found is None),
+        "parts_without_labels_csv": [part for part, found in labels.items() if found is None],
     }
 
 

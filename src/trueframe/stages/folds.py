@@ -2,22 +2,24 @@
 
 What the deal promises: every crop of a labelled video is in exactly one fold; a fake is in the fold of its original,
 and so are all fakes of one original, whether the original is there or not; files of equal content are in one fold; and
-no fold is empty. Folds are balanced by videos, not by crops: the score of this project is a mean over videos, and a
-long video must not weigh more than a short one.
+no fold is empty. Folds by part hold like numbers of parts; folds by original, of real and of fake videos. Videos count,
+not crops: the score of this project is a mean over videos, and a long video must not weigh more than a short one.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from trueframe import archive as archives
 from trueframe import tables
 from trueframe.errors import UserError
-from trueframe.files import sha256_text
 
 if TYPE_CHECKING:
     from trueframe.params import Folds
@@ -52,36 +54,40 @@ def run(
     videos["group"] = videos["part"] if params.method == "part" else _kin(videos, links)
     cropped = videos.merge(found[["part", "video"]].drop_duplicates(), on=["part", "video"])
     _refuse_too_few(cropped, params)
-    folds = deal(_sizes(cropped), params.count, params.seed)
     # A group without crops is in no fold, and nothing of it can leak.
-    videos["fold"] = videos["group"].map(folds).astype("Int32")
+    videos["fold"] = videos["group"].map(_deal(cropped, params)).astype("Int32")
     _refuse_leaks(videos, links, params.method)
     rows = found.drop(columns=["_merge", "sha256", "status"]).merge(
         videos[["part", "video", "fold"]], on=["part", "video"]
     )
     rows = rows.sort_values(["part", "video", "frame", "track"])
-    return {"table": tables.write(table, rows[tables.FOLDS.names].to_dict("records"), tables.FOLDS)}
+    return {"table": tables.write(table, rows, tables.FOLDS)}
 
 
-def deal(sizes: Mapping[str, tuple[int, int]], count: int, seed: int) -> dict[str, int]:
-    """Deal groups to folds 0..count-1; returns each group's fold.
+def _deal(videos: pd.DataFrame, params: Folds) -> dict[str, int]:
+    """Each group's fold, 0..count-1, by scikit-learn; it depends on the groups, their labels and the seed alone.
 
-    sizes: (real videos, fake videos) of each group. Groups come in an order made from their names and the seed by
-    SHA-256, which no library version changes; each goes to the fold that makes the spread of reals and of fakes over
-    the folds smallest (the idea of scikit-learn's StratifiedGroupKFold, in whole numbers, and without its demand that
-    each class has as many videos as there are folds). So two folds differ by about one group, and with at least
-    `count` groups no fold stays empty.
+    videos: a row per video (part, video, label, group), of `count` groups or more. No fold stays empty.
     """
-    reals, fakes = (max(1, sum(size[label] for size in sizes.values())) for label in (0, 1))
-    loads = [[0, 0] for _ in range(count)]
-    folds = {}
-    for group in sorted(sizes, key=lambda name: sha256_text(f"{seed} {name}")):
-        real, fake = sizes[group]
-        # Putting g where x is raises the sum of squares by 2xg + g²; each class is measured by its own total.
-        costs = [(x[0] * real * fakes**2 + x[1] * fake * reals**2, sum(x), fold) for fold, x in enumerate(loads)]
-        fold = folds[group] = min(costs)[-1]
-        loads[fold] = [loads[fold][0] + real, loads[fold][1] + fake]
-    return folds
+    videos = videos.sort_values(["part", "video"])
+    options = {"n_splits": params.count, "shuffle": True, "random_state": params.seed}
+    # Where neither class has a video per fold there is nothing to stratify, and StratifiedGroupKFold raises.
+    if params.method == "original" and videos["label"].value_counts().max() >= params.count:
+        folds = _split(StratifiedGroupKFold(**options), videos)
+        # Rounding can make it put a group into a used fold though an empty one is as good (seen with six groups).
+        if len(set(folds.values())) == params.count:
+            return folds
+    return _split(GroupKFold(**options), videos)
+
+
+def _split(splitter: GroupKFold | StratifiedGroupKFold, videos: pd.DataFrame) -> dict[str, int]:
+    groups, names = pd.factorize(videos["group"], sort=True)
+    labels = videos["label"].to_numpy(dtype=np.int64)
+    with warnings.catch_warnings():
+        # A fold may lack a class; a training that holds it out says so.
+        warnings.filterwarnings("ignore", "The least populated class in y has only", UserWarning)
+        splits = enumerate(splitter.split(labels, labels, groups))
+        return {str(names[group]): fold for fold, (_, rows) in splits for group in np.unique(groups[rows])}
 
 
 def _videos(index: Mapping[str, Path]) -> pd.DataFrame:
@@ -126,11 +132,6 @@ def _kin(videos: pd.DataFrame, links: pd.DataFrame) -> pd.Series[Any]:
     nodes = len(videos) + len(names)
     _, component = connected_components(coo_array(([1] * len(links), edges), shape=(nodes, nodes)), directed=False)
     return videos.groupby(component[: len(videos)])["original"].transform("min")
-
-
-def _sizes(videos: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    counts = videos.groupby("group")["label"].agg(["count", "sum"])
-    return {str(group): (int(total - fakes), int(fakes)) for group, total, fakes in counts.itertuples()}
 
 
 def _refuse_too_few(videos: pd.DataFrame, params: Folds) -> None:

@@ -29,13 +29,17 @@ def run(*, unit: str, raw: Path, table: Path, params: Index, tools: Tools) -> di
     files = {
         path.name for path in raw.iterdir() if path.name not in (METADATA, LABELS) and not path.name.startswith(".")
     }
+    for name in sorted(files):
+        _require_text(name, raw)
     names = sorted(files | set(metadata))
     if not names:
         raise UserError(f"{raw}: no videos in this part; put videos in or remove the folder")
     rows = []
     with tools.progress.task(len(names), "videos") as advance:
         look = functools.partial(_look, raw, params.min_frames)
-        for row in pool.ordered(look, names, tools.workers):
+        # A name of the metadata that is no file of the folder may be a path to anywhere: it is never opened.
+        items = [(name, name in files) for name in names]
+        for row in pool.ordered(look, items, tools.workers):
             rows.append({**row, **_claims(row, metadata, unit)})
             advance(1)
     return {"table": tables.write(table, rows, tables.INDEX)}
@@ -50,20 +54,37 @@ def read_metadata(raw: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: not there; a train part needs DFDC's metadata.json, one without labels belongs in data/raw/test"
         ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}); put DFDC's metadata.json there") from error
+    except (ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, or a number of 5,000 digits
         raise UserError(f"{path}: not JSON: {error}; mend the file") from error
     if not isinstance(metadata, dict):
         raise UserError(f"{path}: expected an object from file name to entry, found {type(metadata).__name__}")
+    for name, entry in metadata.items():
+        _require_text(name, path)
+        if isinstance(entry, dict) and isinstance(entry.get("original"), str):
+            _require_text(entry["original"], path)
     return metadata
 
 
-def _look(raw: Path, min_frames: int, name: str) -> dict[str, Any]:
-    """What the file itself says: everything of a row but the label."""
+def _require_text(name: str, where: Path) -> None:
+    # Half a character, from JSON's "\\ud800" or a file name that is no UTF-8, fits in no table and no archive.
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{where}: {name!r}: expected a name in UTF-8; give it another name") from error
+
+
+def _look(raw: Path, min_frames: int, item: tuple[str, bool]) -> dict[str, Any]:
+    """What the file itself says: everything of a row but the label. item: its name, and whether it is in the folder."""
+    name, there = item
     row: dict[str, Any] = {"video": name, "sha256": "", "size_bytes": 0, "codec": "", "width_px": 0, "height_px": 0}
     row |= {"fps": 0.0, "frames": 0, "status": tables.OK, "reason": ""}
     path = raw / name
-    if Path(name).name != name or not path.exists():
+    if not there:
         return row | {"status": tables.MISSING_FILE, "reason": f"named in {METADATA}, not in the folder"}
+    if not path.exists():
+        return row | {"status": tables.MISSING_FILE, "reason": "a link to a file that is not there"}
     if not path.is_file() or path.suffix.lower() not in video.EXTENSIONS:
         return row | {"status": tables.NOT_A_VIDEO, "reason": f"not a file that ends in {', '.join(video.EXTENSIONS)}"}
     row |= {"sha256": sha256_file(path), "size_bytes": path.stat().st_size}

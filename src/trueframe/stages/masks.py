@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -25,13 +26,14 @@ Pair = tuple[archives.Member, archives.Member]  # a fake's crop and its original
 def run(*, unit: str, index: Path, crops: Path, archive: Path, params: Masks, tools: Tools) -> dict[str, int]:
     """Write a stored zip with a mask for each crop of a fake whose original has the same crop.
 
-    A crop without a mask: the original is absent, or has no crop of that frame and track, or the sizes differ, or it is
-    smaller than the window.
+    A crop without a mask: the original is absent or its frames are of another size (then the fake's faces are its own),
+    or it has no crop of that frame and track, or the sizes differ, or it is smaller than the window.
     """
+    rows = {row["video"]: row for row in tables.read_rows(index)}
     originals = {
-        row["video"]: row["original"]
-        for row in tables.read_rows(index, ["video", "label", "original"])
-        if row["label"] == 1 and row["original"] is not None
+        name: row["original"]
+        for name, row in rows.items()
+        if row["label"] == 1 and _size(row) == _size(rows.get(row["original"], {}))
     }
     members = {member.name: member for member in archives.members(crops)}
     pairs = []
@@ -48,6 +50,10 @@ def run(*, unit: str, index: Path, crops: Path, archive: Path, params: Masks, to
                 writer.add(name, data)
             advance(1)
     return {"archive": writer.count}
+
+
+def _size(row: Mapping[str, Any]) -> tuple[Any, Any]:
+    return row.get("width_px"), row.get("height_px")
 
 
 def mask(fake: NDArray[np.uint8], original: NDArray[np.uint8], window_px: int) -> NDArray[np.uint8]:

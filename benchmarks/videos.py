@@ -1,0 +1,30 @@
+"""Writes videos with a face in them, of any length and size."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from skimage.data import astronaut
+
+
+def write(path: Path, frames: int, width_px: int, height_px: int, blurred: bool = False) -> None:
+    """An H.264 video at 30 frames a second: a portrait that wanders over noise; blurred: a softer face, as a fake's."""
+    picture = cv2.resize(astronaut(), (height_px // 2, height_px // 2))
+    if blurred:
+        picture = cv2.GaussianBlur(picture, (9, 9), 0)
+    ground = np.random.default_rng(0).integers(0, 255, (height_px, width_px, 3), np.uint8)
+    ground = cv2.GaussianBlur(ground, (31, 31), 0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", Fraction(30), options={"preset": "veryfast", "crf": "23"})
+        stream.width, stream.height, stream.pix_fmt = width_px, height_px, "yuv420p"
+        for number in range(frames):
+            image = ground.copy()
+            left = round((width_px - picture.shape[1]) * (0.5 + 0.4 * np.sin(number / 60)))
+            top = round((height_px - picture.shape[0]) * (0.5 + 0.4 * np.cos(number / 75)))
+            image[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode())
