@@ -1,4 +1,4 @@
-"""Makes up a finished workspace of many parts: records and files as a run leaves them, but with nothing in the files."""
+"""Makes up a finished workspace of many parts: records and files as a run leaves them, with nothing in the files."""
 
 from __future__ import annotations
 

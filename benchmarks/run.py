@@ -1,4 +1,4 @@
-"""Measures what the project promises, in one command (`make bench`), and writes results.json and the table in README.md.
+"""Measures what the project promises, in one command (`make bench`), for results.json and the table in README.md.
 
 Each timing stands beside something that ran with it: these figures mean little on a noisy machine, their ratios more.
 """
@@ -152,9 +152,8 @@ def main() -> None:
 
 def machine() -> str:
     """What these figures were measured on."""
-    model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").open() if line.startswith("model name")), "?"
-    )
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "?")
     return f"{os.cpu_count()} cores of {model}, {platform.system()}, Python {platform.python_version()}"
 
 
@@ -172,7 +171,7 @@ def table(results: dict[str, Any]) -> str:
             f"{figures['ours_s']:.1f} s, {figures['memory_mb']:.0f} MB (bare Snakemake {figures['reference_s']:.1f} s)"
         )
         rows.append((f"`snakemake -n submission` with nothing to do, {name}", told, limit))
-    rows.append(("every tenth frame of 1080p, time of OpenCV's grab/retrieve", f"{decode['ratio']:.2f} of it", ""))
+    rows.append(("every tenth frame of 1080p, beside OpenCV's grab/retrieve", f"{decode['ratio']:.2f} of its time", ""))
     for stage, peaks in results["memory_mb"].items():
         told = ", ".join(
             f"{peak:.0f} MB ({name.removeprefix('video_of_').replace('_', ' ')})" for name, peak in peaks.items()

@@ -73,6 +73,14 @@ def status() -> None:
 
 
 @app.command()
+def summary() -> None:
+    """Show how good the ensemble is, how many videos have which status, and where the submission is."""
+    from trueframe import summary as summaries
+
+    summaries.show(Path.cwd())
+
+
+@app.command()
 def prune(stage: str) -> None:
     """Remove a stage's files of parts and seeds that are no longer there."""
     from trueframe import upkeep, workspace

@@ -68,7 +68,7 @@ class Hashes:
             ) from error
 
     def file(self, path: Path) -> str:
-        """"md5:<digest>" of a file; "not a file" where there is none."""
+        """ "md5:<digest>" of a file; "not a file" where there is none."""
         if not path.is_file():
             return "not a file"
         from dvc_data.hashfile.hash import hash_file
