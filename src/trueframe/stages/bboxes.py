@@ -137,7 +137,8 @@ def _result(row: Row, source: str | None, found: dict[str, Result]) -> Result:
         faces = [face for face in found[source].faces if face["frame"] < row["frames"]]
         if faces:
             return Result(row["status"], row["reason"], faces)
-        return Result(tables.NO_FACE, f"its original {source} has no usable face: {found[source].reason}", [])
+        why = f"none in the first {row['frames']} frames" if found[source].faces else found[source].reason
+        return Result(tables.NO_FACE, f"its original {source} has no usable face: {why}", [])
     own = found[source]
     if row["original"] is not None and own.status == tables.OK:
         reason = (

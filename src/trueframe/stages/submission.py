@@ -62,7 +62,8 @@ def run(
 
 def _rows(part: str, videos: Path, predictions: Mapping[int, Path], params: Submission) -> list[dict[str, Any]]:
     """A row of the detail per video of a part; a score of None stands for none."""
-    scored = pooling.ensemble(predictions, params.pooling).to_dict("index")
+    pooled = pooling.ensemble(predictions, params.pooling).reset_index().to_dict("records")
+    scored = {row["video"]: {str(key): value for key, value in row.items() if key != "video"} for row in pooled}
     found = tables.read_rows(videos)
     strangers = scored.keys() - {row["video"] for row in found}
     if strangers:
