@@ -3,7 +3,7 @@
 .PHONY: demo test test-long check bench lock mlflow-ui
 
 BIN := .venv/bin
-CORES ?= $(shell nproc)
+CORES ?= $(shell python3 -c "import os; print(os.cpu_count())")
 # No tool phones home, those that trueframe does not start included.
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true

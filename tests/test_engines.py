@@ -33,12 +33,24 @@ def test_after_a_run_of_snakemake_both_engines_have_nothing_to_do(finished: Path
     assert git(finished, "status", "--porcelain") == ""
 
 
-def test_dvc_repro_makes_the_same_bytes_and_leaves_nothing_to_do(raw: Path, finished_workspace: Path) -> None:
+def test_either_engine_does_a_change_and_the_bytes_are_the_same(finished: Path) -> None:
+    edit_params(finished, {"predictions.batch_size": 3})
+    other = Path(shutil.copytree(finished, finished.parent / "other", symlinks=True))
+    call(finished, "dvc", "repro")
+    clean(finished)
+    snakemake(other, "submission")
+    clean(other)
+    assert digests(finished) == digests(other)
+
+
+@pytest.mark.long
+def test_dvc_repro_from_raw_videos_makes_the_same_bytes(raw: Path, finished_workspace: Path) -> None:
     call(raw, "dvc", "repro")
     clean(raw)
     assert digests(raw) == digests(finished_workspace)
 
 
+@pytest.mark.long
 def test_a_run_on_one_core_makes_the_same_bytes(raw: Path, finished_workspace: Path) -> None:
     snakemake(raw, "submission", cores=1)
     assert digests(raw) == digests(finished_workspace)
@@ -62,10 +74,10 @@ def test_a_changed_video_reruns_its_part_and_the_whole_set_stages(finished: Path
         assert _units(jobs, stage) == {part}
     if part.startswith("train"):
         assert set(stages(jobs)) == of_part | AFTER_TRAIN
-        assert _units(jobs, "models") == {"1", "2"}
+        assert _units(jobs, "models") == {"1"}
     else:
         assert set(stages(jobs)) == of_part | {"predictions", "submission", "evaluation"}
-        assert _units(jobs, "predictions") == {f"1/{part}", f"2/{part}"}
+        assert _units(jobs, "predictions") == {f"1/{part}"}
 
 
 def test_a_replaced_test_video_is_rerun_and_both_engines_agree_again(finished: Path) -> None:
@@ -79,7 +91,24 @@ def test_a_replaced_test_video_is_rerun_and_both_engines_agree_again(finished: P
     assert "reports/submission.csv" in changed
 
 
-def test_a_removed_part_leaves_no_files_behind(finished: Path) -> None:
+def test_what_a_removed_part_and_seed_left_is_removed(finished: Path) -> None:
+    for stage in ("index", "bboxes", "crops", "landmarks", "masks"):
+        for path in sorted((finished / "data" / stage / "train").glob("part_00.*")):
+            shutil.copy(path, path.with_name(path.name.replace("part_00", "part_09")))
+    shutil.copytree(finished / "models/1", finished / "models/9")
+    shutil.copytree(finished / "data/predictions/1", finished / "data/predictions/9")
+    (finished / "models/notes.txt").write_text("a user's own file")
+    told = snakemake(finished, "--dry-run", "submission").stdout
+    assert told.count("rule prune:") == 7
+    snakemake(finished, "submission")
+    assert not [*(finished / "data").rglob("part_09*"), *(finished / "models").glob("9")]
+    assert (finished / "models/notes.txt").exists()
+    (finished / "models/notes.txt").unlink()
+    clean(finished)
+
+
+@pytest.mark.long
+def test_a_part_that_comes_and_goes_leaves_no_files_behind(finished: Path) -> None:
     shutil.copytree(finished / "data/raw/test/part_00", finished / "data/raw/test/part_01")
     for video in (finished / "data/raw/test/part_01").glob("*.mp4"):
         video.rename(video.with_name(f"second_{video.name}"))
@@ -95,7 +124,7 @@ def test_a_removed_part_leaves_no_files_behind(finished: Path) -> None:
 
 
 def test_a_new_seed_runs_its_own_model_and_what_pools_all(finished: Path) -> None:
-    edit_params(finished, {"models.seeds": [1, 2, 3]})
+    edit_params(finished, {"models.seeds": [1, 3]})
     jobs = planned(finished)
     assert jobs == {
         ("models", "3"),
@@ -115,8 +144,7 @@ def test_an_edit_that_keeps_the_bytes_runs_its_stage_and_ends_the_others_at_once
     _append(finished / "src/trueframe/stages/landmarks.py", "\n\n_ANOTHER_CONSTANT = 1\n")
     assert stages(planned(finished)) == downstream(["landmarks"])
     snakemake(finished, "submission")
-    for seed in ("1", "2"):
-        assert "fresh, nothing to do" in (finished / f"logs/models/{seed}.log").read_text()
+    assert "fresh, nothing to do" in (finished / "logs/models/1.log").read_text()
     assert "fresh" not in (finished / "logs/landmarks/train/part_00.log").read_text()
     after = digests(finished)
     assert {path for path in before if before[path] != after[path]} == {
@@ -148,11 +176,13 @@ def test_checkout_to_an_older_commit_and_back_reruns_nothing(finished: Path) -> 
 
 
 def test_the_same_change_made_twice_is_seen_twice(finished: Path) -> None:
-    for threshold in (0.4, 0.5, 0.4):
+    for threshold in (0.4, 0.5):
         edit_params(finished, {"evaluation.threshold": threshold})
         assert planned(finished) == {("evaluation", "all")}
         snakemake(finished, "submission")
         assert planned(finished) == set()
+    edit_params(finished, {"evaluation.threshold": 0.4})
+    assert planned(finished) == {("evaluation", "all")}
 
 
 def _pulled_clone(finished: Path, cache: str) -> Path:
@@ -210,9 +240,9 @@ def test_a_hardlink_cache_is_refused_with_one_message(finished: Path) -> None:
     call(finished, "dvc", "config", "cache.type", "hardlink,copy")
     told = snakemake(finished, "--dry-run", "submission", check=False)
     assert told.returncode != 0
-    assert "hardlink" in told.stderr
-    assert "symlink" in told.stderr
-    assert "Traceback" not in told.stderr
+    assert "hardlink" in told.stdout
+    assert "symlink" in told.stdout
+    assert "Traceback" not in told.stdout + told.stderr
 
 
 def test_status_tells_what_snakemake_would_run(finished: Path) -> None:
@@ -228,7 +258,7 @@ def test_an_experiment_reruns_its_change_and_dvc_compares_the_figures(finished: 
     clean(finished)
     assert "threshold: 0.3" in (finished / "params.yaml").read_text()
     assert "accuracy" in call(finished, "dvc", "metrics", "show").stdout
-    assert "reports/evaluation/metrics.json" in call(finished, "dvc", "metrics", "diff", "HEAD").stdout
+    assert "reports/evaluation/metrics.json" in call(finished, "dvc", "metrics", "diff", "--all", "HEAD").stdout
     assert "index.html" in call(finished, "dvc", "plots", "show").stdout
     assert "submission" in call(finished, "dvc", "dag").stdout
 
@@ -242,7 +272,7 @@ def test_the_runs_are_in_mlflow(finished: Path) -> None:
         " for r in sorted(c.search_runs([e.experiment_id]), key=lambda r: r.data.tags['trueframe.seed'])])"
     )
     told = call(finished, "python", "-c", code).stdout
-    assert told.strip().endswith("[('1', 'FINISHED', 1, True, 2), ('2', 'FINISHED', 1, True, 2)]")
+    assert told.strip().endswith("[('1', 'FINISHED', 1, True, 2)]")
 
 
 def test_workspaces_helper_sees_jobs(raw: Path) -> None:

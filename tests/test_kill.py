@@ -1,4 +1,7 @@
-"""SIGKILL to all of a run, at moments spread over it, and a rerun each time: the bytes are the undisturbed run's."""
+"""SIGKILL to all of a run, at moments spread over it, and a rerun each time: the bytes are the undisturbed run's.
+
+The undisturbed run had two cores, these have one: the number of cores changes no byte either.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def _finished_units(workspace: Path) -> int:
 
 def _run_until(workspace: Path, units: int, delay_s: float) -> bool:
     """Run until so many units are finished and a moment longer, then kill all of it; whether it was still at work."""
-    command = ("snakemake", "--cores", "2", "submission")
+    command = ("snakemake", "--cores", "1", "submission")
     log = workspace.with_name("killed.log").open("ab")
     run = subprocess.Popen(
         command, cwd=workspace, env=environment(workspace), stdout=log, stderr=log, start_new_session=True
@@ -48,7 +51,7 @@ def test_killed_runs_end_in_the_undisturbed_runs_bytes(raw: Path, finished_works
     killed = 0
     for number in range(kills):
         killed += _run_until(raw, total * number // kills, chance.uniform(0.0, 6.0))
-    snakemake(raw, "submission")
+    snakemake(raw, "submission", cores=1)
     print(f"killed {killed} of {kills} runs at work, {total} units in all")
     assert killed >= kills - 1
     assert digests(raw) == digests(finished_workspace)

@@ -23,7 +23,7 @@ OTHERS: dict[str, Any] = {
     "models.encoder": "test_resnet",
     "models.weights": "weights.safetensors",
     "models.precision": "bf16-mixed",
-    "predictions.train_folds": "held_out",
+    "predictions.train_folds": "all",
     "submission.pooling.rule": "mean",
     "evaluation.pooling.rule": "mean",
     "masks.window_px": 9,

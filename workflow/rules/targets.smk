@@ -9,6 +9,8 @@ rule prune:
         touch(".snakemake/pruned/{stage}"),
     log:
         "logs/prune/{stage}.log",
+    benchmark:
+        "logs/prune/{stage}.tsv"
     localrule: True
     conda:
         "../envs/trueframe.yaml"
