@@ -80,11 +80,12 @@ def test_a_changed_video_reruns_its_part_and_the_whole_set_stages(finished: Path
         assert _units(jobs, "predictions") == {f"1/{part}"}
 
 
-def test_a_replaced_test_video_is_rerun_and_both_engines_agree_again(finished: Path) -> None:
+def test_dvc_reruns_a_replaced_test_video_and_both_engines_agree_again(finished: Path) -> None:
     before = digests(finished)
     shutil.copy(_video(finished, "train/part_00"), _video(finished, "test/part_00"))
-    snakemake(finished, "submission")
+    call(finished, "dvc", "repro")
     clean(finished)
+    assert "data/raw.dvc" in git(finished, "status", "--porcelain")
     after = digests(finished)
     changed = {path for path in before if before[path] != after[path]}
     assert all("test/part_00" in path or path.startswith("reports/") for path in changed)
