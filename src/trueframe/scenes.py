@@ -1,9 +1,9 @@
 """The scenes of the demo data: a portrait that moves before a background, and the fakes of it.
 
 Every *scene* is one recording: a variation of the portrait (a mildly different face each time) moves before a
-background, under its own light, through its own camera. A *swap* is made as real ones are: in each frame the face is cut out as a
-small square, changed (warped, recoloured, resampled, as face-swapping networks do) and blended back inside the hull of
-its landmarks.
+background, under its own light, through its own camera. A *swap* is made as real ones are: in each frame the face is
+cut out as a small square, changed (warped, recoloured, resampled, as face-swapping networks do) and blended back inside
+the hull of its landmarks.
 """
 
 from __future__ import annotations
