@@ -117,7 +117,7 @@ def test_a_full_disk(finished: Path, small_disk: Path) -> None:
         shutil.copytree(finished / "data/crops", small_disk, dirs_exist_ok=True)
         shutil.rmtree(finished / "data/crops")
         (finished / "data/crops").symlink_to(small_disk)
-        with (small_disk / "filler").open("wb") as file, contextlib.suppress(OSError):
+        with (small_disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(1 << 12))
         (finished / "params.yaml").write_text(

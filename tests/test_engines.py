@@ -104,7 +104,6 @@ def test_what_a_removed_part_and_seed_left_is_removed(finished: Path) -> None:
     snakemake(finished, "submission")
     assert not [*(finished / "data").rglob("part_09*"), *(finished / "models").glob("9")]
     assert (finished / "models/notes.txt").exists()
-    (finished / "models/notes.txt").unlink()
     clean(finished)
 
 

@@ -21,8 +21,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"the real clips are not here ({CLIPS})")
     workspace = clone(tmp_path_factory.mktemp("clips") / "w")
     shutil.copytree(CLIPS, workspace / "data/raw")
-    edit_params(workspace, TINY | {"bboxes.train.every_n_frames": 100, "bboxes.test.frames": 8})
-    edit_params(workspace, {"models.validation_every_n_frames": 100})
+    edit_params(workspace, TINY | {"bboxes.train.every_n_frames": 80, "bboxes.test.frames": 8})
+    edit_params(workspace, {"models.validation_every_n_frames": 80})
     snakemake(workspace, "submission")
     return workspace
 
