@@ -134,6 +134,15 @@ def test_a_new_seed_runs_its_own_model_and_what_pools_all(finished: Path) -> Non
     }
 
 
+def test_a_run_killed_before_dvc_was_told_is_told_by_the_next(finished: Path) -> None:
+    edit_params(finished, {"submission.unknown_score": 0.4})
+    call(finished, "trueframe", "submission", PYTHONPATH="src")
+    (finished / ".snakemake/owed").touch()
+    assert "rule commit:" in snakemake(finished, "--dry-run", "submission").stdout
+    snakemake(finished, "submission")
+    clean(finished)
+
+
 def test_a_comment_in_a_stage_reruns_nothing(finished: Path) -> None:
     _append(finished / "src/trueframe/stages/crops.py", "\n\n# Only a comment.\n")
     assert planned(finished) == set()

@@ -16,6 +16,7 @@ import yaml
 from trueframe import raw
 from trueframe.dag import STAGES
 from trueframe.errors import UserError
+from trueframe.upkeep import OWED
 from trueframe.workspace import PARAMS, Workspace
 
 # Snakemake sees a unit as one empty file, there when the unit has a record. Its mtime is always the same, so that
@@ -26,6 +27,7 @@ _UNITS = Path(".snakemake/units")
 _MTIME_S = 86_400
 _STALE = Path(".snakemake/stale")
 _PRUNED = Path(".snakemake/pruned")
+_TOLD = Path(".snakemake/told")
 _LOCK = Path(".snakemake/trueframe.lock")
 
 
@@ -101,6 +103,13 @@ class Engine:
         """The same for every stage."""
         return [marker for stage in STAGES for marker in self.orphans(stage)]
 
+    def debts(self) -> list[str]:
+        """The file that asks for a job to tell DVC what a run made that was killed before it did; else none."""
+        if not self._main or not (self._root / OWED).exists() or not self._free():
+            return []
+        (self._root / _TOLD).unlink(missing_ok=True)
+        return [str(_TOLD)]
+
     def share(self, stage: str, cores: int | None) -> int:
         """Cores for a job of a stage: as many as there are for each of its units, and one at least."""
         return max(1, (cores or 1) // max(1, len(self._workspace.layout.units(stage))))
@@ -118,6 +127,7 @@ class Engine:
             raise UserError(
                 f"{path}: another run (process {holder}) works in this folder; wait until it ends, then run again"
             ) from error
+        (self._root / OWED).touch()
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")
         self._lock.flush()

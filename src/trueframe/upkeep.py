@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from trueframe.dag import STAGES
 from trueframe.workspace import Workspace
 
 _RAW_FILE = Path("data/raw.dvc")
+# There from the start of a run until DVC knows what it made; a killed run leaves it, so that the next one tells DVC.
+OWED = Path(".snakemake/owed")
 
 
 def prune(workspace: Workspace, stage: str) -> None:
@@ -34,16 +37,24 @@ def finished(workspace: Workspace) -> list[str]:
 
 
 def commit(workspace: Workspace) -> None:
-    """Write what is finished into dvc.lock and the cache. A failure is told and harms nothing."""
+    """Write what is finished into dvc.lock and the cache. A failure is told and harms nothing.
+
+    Where DVC itself runs us it writes them by itself.
+    """
+    if "DVC_STAGE" in os.environ or _told(workspace):
+        (workspace.root / OWED).unlink(missing_ok=True)
+
+
+def _told(workspace: Workspace) -> bool:
     targets = finished(workspace)
     if (workspace.root / _RAW_FILE).exists() and "index" in targets:
         targets.insert(0, str(_RAW_FILE))
     if not targets:
-        return
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "commit", "--force", "--quiet", *targets], cwd=workspace.root, check=False
-    )
+        return True
+    words = [sys.executable, "-m", "dvc", "commit", "--force", "--quiet", *targets]
+    done = subprocess.run(words, cwd=workspace.root, check=False)
     if done.returncode:
         print(
-            f"DVC was not told of {', '.join(targets)}; run `dvc commit -f` when its trouble is over", file=sys.stderr
+            f"DVC was not told of {', '.join(targets)}; the next run tries again, or `dvc commit -f`", file=sys.stderr
         )
+    return done.returncode == 0

@@ -18,6 +18,20 @@ rule prune:
         "python -m trueframe prune {wildcards.stage} 2> {log:q}"
 
 
+rule commit:
+    output:
+        touch(".snakemake/told"),
+    log:
+        "logs/commit.log",
+    benchmark:
+        "logs/commit.tsv"
+    localrule: True
+    conda:
+        "../envs/trueframe.yaml"
+    shell:
+        "python -m trueframe commit 2> {log:q}"
+
+
 rule index:
     input:
         engine.units("index"),
