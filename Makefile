@@ -40,7 +40,7 @@ check: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/run.py
 
-lock:
+lock: .venv/ready
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
 		--output-file requirements.lock pyproject.toml
 

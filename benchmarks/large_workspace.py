@@ -42,5 +42,4 @@ def make(path: Path, parts: int) -> Workspace:
                 outputs[str(file)] = records.Output("0" * 64, 4, 1)
             record = records.Record(stage, unit, workspace.recipe(stage, unit), outputs, records.environment(path))
             record.write(path / entry.record_path(unit))
-            workspace.forget(stage, unit)
     return Workspace(path)

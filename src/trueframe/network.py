@@ -95,7 +95,7 @@ def _create(encoder: str, pretrained: bool, size_px: int, *, drop_path: float = 
             raise
         raise UserError(
             f"params.yaml: models.weights: {HUB}: could not fetch the weights of {encoder} ({_first_sentence(error)}); "
-            f"connect to huggingface.co, {_GIVE_A_FILE}"
+            f"connect to the hub, {_GIVE_A_FILE}"
         ) from error
     return made
 

@@ -57,11 +57,6 @@ class Workspace:
             self._records[key] = records.read(self.root / STAGES[stage].record_path(unit))
         return self._records[key]
 
-    def forget(self, stage: str, unit: str) -> None:
-        """Read a unit's record anew when it is next asked for."""
-        self._records.pop((stage, unit), None)
-        self._reasons.pop((stage, unit), None)
-
     def recipe(self, stage: str, unit: str) -> Recipe:
         """What would make the unit now."""
         section = getattr(self.params, stage).model_dump(mode="json")
