@@ -36,7 +36,7 @@ def make(path: Path, parts: int) -> Workspace:
     for stage, entry in STAGES.items():
         for unit in workspace.layout.units(stage):
             outputs = {}
-            for file in entry.output_paths(unit):
+            for file in workspace.layout.output_paths(stage, unit):
                 (path / file).parent.mkdir(parents=True, exist_ok=True)
                 (path / file).write_bytes(b"none")
                 outputs[str(file)] = records.Output("0" * 64, 4, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Data:
     crops: dict[str, Path] = field(default_factory=dict)
     landmarks: dict[str, Path] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
+    changes: dict[str, Path] = field(default_factory=dict)
 
 
 def write(root: Path) -> Data:
@@ -41,6 +43,8 @@ def write(root: Path) -> Data:
         with archive.Writer(data.masks[part]) as writer:
             for frame in FRAMES:
                 writer.add(archive.member_name(f"fake{number}.mp4", frame, 0), images.png(mask(frame)))
+        data.changes[part] = folder / "masks.parquet"
+        tables.write(data.changes[part], list(_changes(data.masks[part])), tables.MASKS)
         for member in archive.members(data.crops[part]):
             video, frame, track = archive.parse_member(member.name)
             face = {"part": part, "video": video, "frame": frame, "track": track, "label": labels[video]}
@@ -73,6 +77,14 @@ def mask(frame: int) -> NDArray[np.uint8]:
     image[10:14, 10:18] = 200 if frame == 20 else 20
     image[20:30, 10:20] = 20 if frame == 20 else 21
     return image
+
+
+def _changes(masks: Path) -> Iterator[dict[str, object]]:
+    for member in archive.members(masks):
+        video, frame, track = archive.parse_member(member.name)
+        place = {"offset": member.offset, "size": member.size}
+        changed_px = int((mask(frame) > images.CHANGED).sum())
+        yield {"video": video, "frame": frame, "track": track, "changed_px": changed_px} | place
 
 
 def _landmarks(video: str, frame: int) -> dict[str, object]:

@@ -6,14 +6,16 @@ import csv
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors import safe_open
 
 import small_data
-from trueframe import card, params, tables
+from trueframe import card, params, pooling, tables
 from trueframe.errors import UserError
 from trueframe.files import sha256_file
 from trueframe.stages import models
@@ -30,27 +32,31 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> small_data.Data:
 def section(**changes: Any) -> params.Models:
     small = {"encoder": "test_efficientnet", "size_px": 32, "epochs": 3, "batch_size": 4, "lr": 0.01, "seeds": [111]}
     values = params.load(ROOT / "params.yaml").models.model_dump()
-    return params.Models.model_validate(values | small | changes)
+    pooled = {"pooling": values["pooling"] | {"rule": "mean"}}
+    return params.Models.model_validate(values | small | pooled | changes)
 
 
 def train(
     data: small_data.Data, folder: Path, settings: params.Models, tools: Tools | None = None, seed: int = 111
 ) -> dict[str, Path]:
     folder.mkdir(exist_ok=True)
-    outputs = {name: folder / name for name in ("weights", "history", "selection")}
+    outputs = {name: folder / name for name in ("history", "selection")}
+    weights = {f"weights_{rank}": folder / f"weights_{rank}" for rank in range(1, settings.keep + 1)}
     items = models.run(
         unit=str(seed),
         folds=data.folds,
         crops=data.crops,
         landmarks=data.landmarks,
         masks=data.masks,
+        changes=data.changes,
+        weights=tuple(weights.values()),
         **outputs,
         params=settings,
         tools=tools or Tools(device="cpu"),
     )
-    assert items == {"weights": 1, "history": settings.epochs, "selection": 1}
-    assert sorted(path.name for path in folder.iterdir()) == sorted(outputs)  # no scratch is left
-    return outputs
+    assert items == {"weights": 1, "history": settings.epochs, "selection": settings.keep}
+    assert sorted(path.name for path in folder.iterdir()) == sorted(outputs | weights)  # no scratch is left
+    return outputs | weights
 
 
 def digests(outputs: Mapping[str, Path]) -> list[str]:
@@ -98,7 +104,7 @@ def test_the_epoch_with_the_lowest_figure_is_kept(data: small_data.Data, tmp_pat
         settings = section(epochs=4, choice_fake_weight=weight)
         outputs = train(data, tmp_path / str(weight), settings, Tools(device="cpu", tracker=listener))
         figures = [figures["val_figure"] for _, figures in listener.heard]
-        scores = _scores(outputs["weights"], data, tmp_path).groupby("video")["score"].mean()
+        scores = _scores(outputs["weights_1"], data, tmp_path).groupby("video")["score"].mean()
         fake = -(math.log(scores["fake0.mp4"]) + math.log(scores["swap0.mp4"])) / 2
         assert (weight * fake - math.log(1 - scores["real0.mp4"])) / 2 == pytest.approx(min(figures), rel=1e-5)
         chosen.add(figures.index(min(figures)))
@@ -111,17 +117,20 @@ def test_the_choice_is_written_down(data: small_data.Data, tmp_path: Path) -> No
     story = json.loads(outputs["selection"].read_text())
     figures = [figures["val_figure"] for _, figures in listener.heard]
     best = figures.index(min(figures))
-    assert story["chosen"] == listener.heard[best][1] | {"epoch": best}
+    assert story["kept"] == [
+        listener.heard[best][1]
+        | {"epoch": best, "rank": 1, "file": "weights_1.safetensors", "sha256": sha256_file(outputs["weights_1"])}
+    ]
     assert story["seed"] == 111
     assert story["rule"] == "lowest (1.4 * fake log loss + real log loss) / 2, the earliest of equals"
     # Of 6 + 6 fakes, the two crops with a mask of 32 changed pixels are left out; "swap" has no masks.
-    assert story["training_crops"] == {"fake": 10, "real": 6, "left_out_unswapped": 2}
+    assert story["training_crops"] == {"fake": 10, "real": 6, "dropped_crops": 2, "dropped_tracks": 0}
     assert story["validation_crops"] == {"fake": 6, "real": 3}
     assert story["validation_videos"] == {
         "fake": ["train/part_00/fake0.mp4", "train/part_00/swap0.mp4"],
         "real": ["train/part_00/real0.mp4"],
     }
-    assert card.read(outputs["weights"]).holdout_fold == 0
+    assert card.read(outputs["weights_1"]).holdout_fold == 0
 
 
 def test_a_video_is_validated_by_the_mean_of_the_crops_of_every_so_many_frames(
@@ -130,11 +139,11 @@ def test_a_video_is_validated_by_the_mean_of_the_crops_of_every_so_many_frames(
     outputs = train(data, tmp_path / "out", section(epochs=1, validation_every_n_frames=20))
     story = json.loads(outputs["selection"].read_text())
     assert story["validation_crops"] == {"fake": 4, "real": 2}
-    scores = _scores(outputs["weights"], data, tmp_path)
+    scores = _scores(outputs["weights_1"], data, tmp_path)
     kept = scores[scores["frame"] % 20 == 0].groupby("video")["score"].mean()
     fake = -(math.log(kept["fake0.mp4"]) + math.log(kept["swap0.mp4"])) / 2
-    assert story["chosen"]["val_fake_log_loss"] == pytest.approx(fake, rel=1e-5)
-    assert story["chosen"]["val_real_log_loss"] == pytest.approx(-math.log(1 - kept["real0.mp4"]), rel=1e-5)
+    assert story["kept"][0]["val_fake_log_loss"] == pytest.approx(fake, rel=1e-5)
+    assert story["kept"][0]["val_real_log_loss"] == pytest.approx(-math.log(1 - kept["real0.mp4"]), rel=1e-5)
 
 
 def _scores(weights: Path, data: small_data.Data, folder: Path) -> Any:
@@ -143,7 +152,7 @@ def _scores(weights: Path, data: small_data.Data, folder: Path) -> Any:
     part = "train/part_00"
     predictions.run(
         unit=f"111/{part}",
-        weights=weights,
+        weights=(weights,),
         folds=data.folds,
         crops=data.crops[part],
         scores=folder / "scores",
@@ -155,16 +164,17 @@ def _scores(weights: Path, data: small_data.Data, folder: Path) -> Any:
 
 def test_training_learns_a_class_that_is_plain_to_see(data: small_data.Data, tmp_path: Path) -> None:
     plain = section().augmentation.model_copy(update={"colour": 0.0, "erase_landmarks": 0.0})
-    settings = section(epochs=25, lr=0.05, least_changed_px=None, augmentation=plain.model_dump())
+    settings = section(epochs=25, lr=0.05, min_changed_pixels=None, augmentation=plain.model_dump())
     story = json.loads(train(data, tmp_path / "out", settings)["selection"].read_text())
-    assert story["training_crops"]["left_out_unswapped"] == 0
-    assert story["chosen"]["val_log_loss"] < 0.3
+    assert story["training_crops"]["dropped_crops"] == 0
+    assert story["kept"][0]["val_log_loss"] < 0.3
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"holdout_fold": 7}, "0 fake and 0 real crops to validate on in fold 7.*fold 2: 6 fake, 3 real"),
+        ({"precision": "16-mixed"}, "models.precision: 16-mixed: float16 needs a GPU"),
         ({"encoder": "no_such_net"}, "models.encoder: no_such_net"),
         ({"lr": 10.0, "epochs": 40, "clip_norm": 1e30, "weight_decay": 1.0}, "the loss is .* in epoch"),
     ],
@@ -182,7 +192,7 @@ def test_folds_of_one_class_are_named(data: small_data.Data, tmp_path: Path) -> 
     for fold, message in ((0, "to validate on in fold 0"), (1, "to train on outside fold 0")):
         kept = [row for row in rows if row["label"] == 1 or (row["fold"] == 0) != (fold == 0)]
         tables.write(tmp_path / "folds.parquet", kept, tables.FOLDS)
-        lacking = small_data.Data(tmp_path / "folds.parquet", data.test_crops, data.crops, data.landmarks, data.masks)
+        lacking = replace(data, folds=tmp_path / "folds.parquet")
         with pytest.raises(UserError, match=rf"fake and 0 real crops {message}"):
             train(lacking, tmp_path / "out", section())
 
@@ -193,3 +203,57 @@ def test_a_cuda_that_is_not_there_is_a_message(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UserError, match="--device cuda: torch sees no CUDA device"):
         train(data, tmp_path / "out", section(), Tools(device="cuda"))
+
+
+def test_the_best_epochs_are_kept_and_written_down(data: small_data.Data, tmp_path: Path) -> None:
+    listener = Listener()
+    outputs = train(data, tmp_path / "out", section(epochs=5, keep=3), Tools(device="cpu", tracker=listener))
+    figures = {number: figures["val_figure"] for number, figures in listener.heard}
+    best = sorted(figures, key=lambda number: figures[number])[:3]
+    kept = json.loads(outputs["selection"].read_text())["kept"]
+    assert [row["epoch"] for row in kept] == best
+    for rank, row in enumerate(kept, 1):
+        path = outputs[f"weights_{rank}"]
+        assert (row["rank"], row["file"], row["sha256"]) == (rank, f"weights_{rank}.safetensors", sha256_file(path))
+        assert row["val_figure"] == figures[row["epoch"]]
+        assert card.read(path).epoch == row["epoch"]
+    # An epoch's weights are the same, however many are kept.
+    alone = train(data, tmp_path / "alone", section(epochs=5))
+    assert sha256_file(alone["weights_1"]) == kept[0]["sha256"]
+
+
+@pytest.mark.parametrize("rule", ["max", "trimmed", "confident"])
+def test_validation_pools_as_it_is_told(data: small_data.Data, tmp_path: Path, rule: str) -> None:
+    pooled = section().pooling.model_copy(update={"rule": rule, "trim": 0.34, "high": 0.5, "high_count": 0})
+    outputs = train(data, tmp_path / "out", section(epochs=1, pooling=pooled.model_dump()))
+    videos = pooling.pool_videos(_scores(outputs["weights_1"], data, tmp_path), pooled)["score"]
+    chosen = json.loads(outputs["selection"].read_text())["kept"][0]
+    fake = -(math.log(videos["fake0.mp4"]) + math.log(videos["swap0.mp4"])) / 2
+    assert chosen["val_fake_log_loss"] == pytest.approx(fake, rel=1e-12)
+    assert chosen["val_real_log_loss"] == pytest.approx(-math.log(1 - videos["real0.mp4"]), rel=1e-12)
+
+
+def test_the_history_counts_what_is_left_out_as_unswapped(data: small_data.Data, tmp_path: Path) -> None:
+    for least, crops, tracks in ((33, 2, 0), (101, 6, 2), (None, 0, 0)):
+        outputs = train(data, tmp_path / str(least), section(epochs=1, min_changed_pixels=least))
+        with outputs["history"].open(newline="") as file:
+            row = next(csv.DictReader(file))
+        assert (int(row["dropped_crops"]), int(row["dropped_tracks"])) == (crops, tracks)
+
+
+def test_the_winners_network_takes_a_step_and_validates(data: small_data.Data, tmp_path: Path) -> None:
+    """B7 at 380 pixels, with drop path: the real encoder in the smallest training that there is."""
+    preset = params.load(ROOT / "presets/dfdc.yaml").models.model_dump()
+    smallest = {"weights": "none", "precision": "32-true", "threads": 2, "epochs": 1}
+    smallest |= {"batches_per_epoch": 1, "batch_size": 2, "validation_every_n_frames": 20}
+    rows = tables.read_rows(data.folds)
+    rows = [row for row in rows if row["fold"] != 0 or (row["frame"] == 0 and not row["video"].startswith("swap"))]
+    tables.write(tmp_path / "folds.parquet", rows, tables.FOLDS)
+    settings = params.Models.model_validate(preset | smallest)
+    outputs = train(replace(data, folds=tmp_path / "folds.parquet"), tmp_path / "out", settings)
+    found = card.read(outputs["weights_1"])
+    assert (found.encoder, found.size_px) == ("tf_efficientnet_b7.ns_jft_in1k", 380)
+    assert found.mean == (0.485, 0.456, 0.406)
+    with safe_open(outputs["weights_1"], framework="numpy") as file:
+        assert sum(file.get_tensor(name).size for name in file.keys()) > 63_000_000  # noqa: SIM118 (no mapping)
+        assert set(np.unique(file.get_tensor("bn1.num_batches_tracked"))) == {1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,10 @@ def environment() -> dict[str, str]:
 
 def test_a_saved_network_comes_back_with_its_card_and_its_scores(tmp_path: Path) -> None:
     made = built().eval()
-    network.save(made, tmp_path / "weights.safetensors")
+    network.save(made, tmp_path / "weights.safetensors", epoch=4)
     loaded = network.load(tmp_path / "weights.safetensors")
-    assert card.read(tmp_path / "weights.safetensors") == loaded.card == made.card
-    assert made.card == card.Card(ENCODER, 32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 2)
+    assert card.read(tmp_path / "weights.safetensors") == loaded.card == replace(made.card, epoch=4)
+    assert made.card == card.Card(ENCODER, 32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 2, 0)
     images = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8)
     with torch.inference_mode():
         logits = loaded(images)
@@ -54,10 +55,10 @@ def test_images_are_normalized_as_the_encoder_expects() -> None:
 
 
 def test_equal_weights_are_equal_bytes_in_every_process(tmp_path: Path) -> None:
-    network.save(built(), tmp_path / "here.safetensors")
+    network.save(built(), tmp_path / "here.safetensors", epoch=0)
     code = (
         "import torch; from trueframe import network; from pathlib import Path; torch.manual_seed(0);"
-        f"network.save(network.build({ENCODER!r}, 'none', size_px=32, holdout_fold=2, dropout=0.5), Path('there'))"
+        f"network.save(network.build({ENCODER!r}, 'none', size_px=32, holdout_fold=2, dropout=0.5), Path('there'), 0)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), check=True)
     assert (tmp_path / "there").read_bytes() == (tmp_path / "here.safetensors").read_bytes()

@@ -97,7 +97,7 @@ def test_dvcs_outs_are_what_the_units_of_the_rule_write(noun: str) -> None:
 
 @pytest.mark.parametrize("noun", STAGES)
 def test_dvcs_deps_are_the_artifacts_that_a_unit_reads(noun: str) -> None:
-    layout = Layout(("a", "b"), ("c",), (1, 2))
+    layout = Layout(("a", "b"), ("c",), (1, 2), keep=2)
     read = {str(path) for unit in layout.units(noun) for path in layout.inputs(noun, unit)}
     data = {dep for dep in DVC[noun]["deps"] if not dep.endswith(".py")}
     assert {dep for dep in data if dep != "data/raw"} == {

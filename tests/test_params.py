@@ -195,7 +195,7 @@ def test_a_file_that_is_absent_or_no_text_is_named(tmp_path: Path) -> None:
     [
         _with("models", "batches_per_epoch", value=5),
         _with("models", "lr", value=1),
-        _with("models", "least_changed_px", value=None),
+        _with("models", "min_changed_pixels", value=None),
         _with("models", "holdout_fold", value=2),
         _with("bboxes", "scales", value=[{"up_to_px": 1, "scale": 4}]),
         "# comment\n" + DEMO.read_text(),

@@ -26,7 +26,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> small_data.Data:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("models") / "weights.safetensors"
-    network.save(network.build("test_efficientnet", "none", size_px=32, holdout_fold=1), path)
+    network.save(network.build("test_efficientnet", "none", size_px=32, holdout_fold=1), path, epoch=3)
     return path
 
 
@@ -35,7 +35,7 @@ def predict(
 ) -> int:
     items = predictions.run(
         unit=f"111/{part}",
-        weights=weights,
+        weights=(weights,),
         folds=data.folds,
         crops=data.crops.get(part, data.test_crops),
         scores=scores,
@@ -107,11 +107,10 @@ def test_scores_are_probabilities_of_the_logits_and_finite_far_out() -> None:
             return images[:, 0, 0, 0].float() * 10 - 1000
 
     values = [0, 99, 100, 101, 255]
-    found = scoring.scores(
-        Given(),
+    [found] = scoring.scores(
+        [Given()],
         lambda number: np.full((2, 2, 3), values[number], np.uint8),
-        len(values),
-        batch_size=2,
+        [range(2), range(2, 4), range(4, 5)],
         device="cpu",
         workers=2,
         advance=lambda count: None,
@@ -130,7 +129,7 @@ from trueframe.stages import predictions
 from trueframe.tools import Tools
 section = params.Predictions(batch_size=4, threads=1, train_folds="held_out")
 for unit, crops in (("111/test/part_00", "{tmp_path}/empty.zip"), ("111/train/part_02", "{tmp_path}/absent.zip")):
-    done = predictions.run(unit=unit, weights=Path("{weights}"), folds=Path("{data.folds}"), crops=Path(crops),
+    done = predictions.run(unit=unit, weights=(Path("{weights}"),), folds=Path("{data.folds}"), crops=Path(crops),
                            scores=Path("{tmp_path}/scores"), params=section, tools=Tools())
     assert done == {{"scores": 0}}, done
     assert tables.read_rows(Path("{tmp_path}/scores")) == []

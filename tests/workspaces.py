@@ -126,7 +126,7 @@ def digests(path: Path) -> dict[str, str]:
     found = {}
     for stage, entry in STAGES.items():
         for unit in workspace.layout.units(stage):
-            for file in (*entry.output_paths(unit), entry.record_path(unit)):
+            for file in (*workspace.layout.output_paths(stage, unit), entry.record_path(unit)):
                 found[str(file)] = hashlib.sha256((path / file).read_bytes()).hexdigest()
     return found
 

@@ -18,7 +18,7 @@ class Card:
     """What stands in the file beside the weights.
 
     encoder: timm's name; size_px: side of the square input; mean, std: of R, G and B in 0..1, as the encoder wants
-    them; holdout_fold: the fold that the network was not trained on.
+    them; holdout_fold: the fold that the network was not trained on; epoch: after which the weights are, from 0.
     """
 
     encoder: str
@@ -26,6 +26,7 @@ class Card:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     holdout_fold: int
+    epoch: int
 
     def metadata(self) -> dict[str, str]:
         """The card as safetensors' metadata."""

@@ -20,7 +20,7 @@ class Input:
 
     which: same (the unit of that name), part (the part of a seed's and part's unit), seed (the seed of it), train, test
     or every (all parts of that kind), one (the only one). A stage gets a single path for same, part, seed and one,
-    else a mapping from unit to path.
+    else a mapping from unit to path. Of a ranked output it gets a tuple of paths, the best first, in place of each.
     """
 
     name: str
@@ -36,7 +36,10 @@ class Input:
 
 @dataclass(frozen=True)
 class Stage:
-    """units: part, train part, one, seed, or seed and part; outputs: name to path, `{unit}` standing for the unit."""
+    """units: part, train part, one, seed, or seed and part; outputs: name to path, `{unit}` standing for the unit.
+
+    A path with `{rank}` stands for several files, numbered from 1: as many as models.keep says.
+    """
 
     name: str
     units: str
@@ -45,13 +48,9 @@ class Stage:
     inputs: tuple[Input, ...] = ()
     reads_raw: bool = False
 
-    def output(self, name: str, unit: str) -> Path:
-        """Path of a unit's output, relative to the workspace."""
-        return Path(self.outputs[name].format(unit=unit))
-
-    def output_paths(self, unit: str) -> list[Path]:
-        """Paths of all outputs of a unit, relative to the workspace."""
-        return [self.output(name, unit) for name in self.outputs]
+    def ranked(self, name: str) -> bool:
+        """Whether an output is several files."""
+        return "{rank}" in self.outputs[name]
 
     def record_path(self, unit: str) -> Path:
         """Path of a unit's record, relative to the workspace."""
@@ -85,7 +84,7 @@ STAGES: dict[str, Stage] = {
             raw=True,
         ),
         _part_stage("landmarks", "train part", {"points": "parquet"}, (_INDEX, _CROPS)),
-        _part_stage("masks", "train part", {"archive": "zip"}, (_INDEX, _CROPS)),
+        _part_stage("masks", "train part", {"archive": "zip", "table": "parquet"}, (_INDEX, _CROPS)),
         Stage(
             "folds",
             "one",
@@ -97,7 +96,7 @@ STAGES: dict[str, Stage] = {
             "models",
             "seed",
             {
-                "weights": "models/{unit}/weights.safetensors",
+                "weights": "models/{unit}/weights_{rank}.safetensors",
                 "history": "models/{unit}/history.csv",
                 "selection": "models/{unit}/selection.json",
             },
@@ -107,6 +106,7 @@ STAGES: dict[str, Stage] = {
                 Input("crops", "crops", "archive", "train"),
                 Input("landmarks", "landmarks", "points", "train"),
                 Input("masks", "masks", "archive", "train"),
+                Input("changes", "masks", "table", "train"),
             ),
         ),
         Stage(
@@ -137,16 +137,26 @@ STAGES: dict[str, Stage] = {
                 "metrics": "reports/evaluation/metrics.json",
                 "details": "reports/evaluation/details.json",
                 "roc": "reports/evaluation/roc.csv",
+                "precision_recall": "reports/evaluation/precision_recall.csv",
                 "calibration": "reports/evaluation/calibration.csv",
+                "histogram": "reports/evaluation/histogram.csv",
                 "folds_table": "reports/evaluation/folds.csv",
+                "pooling_table": "reports/evaluation/pooling.csv",
+                "groups_table": "reports/evaluation/groups.csv",
+                "originals_table": "reports/evaluation/originals.csv",
                 "roc_plot": "reports/evaluation/roc.png",
+                "precision_recall_plot": "reports/evaluation/precision_recall.png",
                 "calibration_plot": "reports/evaluation/calibration.png",
+                "histogram_plot": "reports/evaluation/histogram.png",
                 "folds_plot": "reports/evaluation/folds.png",
+                "pooling_plot": "reports/evaluation/pooling.png",
+                "groups_plot": "reports/evaluation/groups.png",
             },
             "reports/evaluation/record.json",
             (
                 Input("index", "index", "table", "train"),
                 Input("videos", "crops", "videos", "every"),
+                Input("bboxes", "bboxes", "boxes", "every"),
                 Input("folds", "folds", "table", "one"),
                 Input("predictions", "predictions", "scores", "every"),
             ),
@@ -158,11 +168,15 @@ STAGES: dict[str, Stage] = {
 
 @dataclass(frozen=True)
 class Layout:
-    """What a workspace holds: the parts of each kind and the seeds. Together with the table it fixes every unit."""
+    """What a workspace holds: the parts of each kind, the seeds, and how many files of weights a seed keeps.
+
+    Together with the table it fixes every unit and every path.
+    """
 
     train: tuple[str, ...]
     test: tuple[str, ...]
     seeds: tuple[int, ...]
+    keep: int
 
     def parts(self, which: str) -> list[str]:
         """Units of the parts of a kind: train, test, or every for both."""
@@ -200,12 +214,27 @@ class Layout:
                     return [f"{seed}/{part}" for seed in self.seeds for part in parts]
                 return parts
 
+    def outputs(self, stage: str, unit: str) -> dict[str, tuple[Path, ...]]:
+        """A unit's artifacts by output, relative to the workspace: one path each, of a ranked output the best first."""
+        return {name: self.output(stage, name, unit) for name in STAGES[stage].outputs}
+
+    def output(self, stage: str, name: str, unit: str) -> tuple[Path, ...]:
+        """The paths of one output."""
+        entry = STAGES[stage]
+        ranks = range(1, self.keep + 1) if entry.ranked(name) else (0,)
+        return tuple(Path(entry.outputs[name].format(unit=unit, rank=rank)) for rank in ranks)
+
+    def output_paths(self, stage: str, unit: str) -> list[Path]:
+        """A unit's artifacts, relative to the workspace."""
+        return [path for paths in self.outputs(stage, unit).values() for path in paths]
+
     def inputs(self, stage: str, unit: str) -> dict[Path, tuple[str, str]]:
         """Every artifact that a unit reads, with the stage and unit it comes from."""
         return {
-            STAGES[item.stage].output(item.output, source): (item.stage, source)
+            path: (item.stage, source)
             for item in STAGES[stage].inputs
             for source in self.sources(item, unit)
+            for path in self.output(item.stage, item.output, source)
         }
 
     def upstream(self, stage: str, unit: str) -> list[tuple[str, str]]:

@@ -23,9 +23,7 @@ Points = NDArray[np.int32]  # eye, eye, nose, mouth corner, mouth corner: (x, y)
 LazyMask = Callable[[], Image | None]  # few changes ask for the mask, so it is read only then
 Change = Callable[[Image, Points | None, LazyMask, int, np.random.Generator], Image]
 
-CHANGED = 20  # a mask's pixel above this, of 255, is one that the fake changed
-
-_UNKNOWN = -(2**31)  # stands for a missing number; a landmark may lie outside its crop and be negative
+UNKNOWN = -(2**31)  # stands for a missing number; a landmark may lie outside its crop and be negative
 
 # What a random stream is for. It stands first in its key, since SeedSequence takes (1, 2) and (1, 2, 0) for the same.
 WEIGHTS, NOISE, SAMPLE, CHANGE = range(4)
@@ -58,31 +56,24 @@ def letterbox(image: Image, size_px: int, down: int = cv2.INTER_AREA, up: int = 
     return square
 
 
-def faces(folds: Path, landmarks: Mapping[str, Path], masks: Mapping[str, Path]) -> pd.DataFrame:
+def faces(folds: Path, landmarks: Mapping[str, Path], changes: Mapping[str, Path]) -> pd.DataFrame:
     """A row per train crop, in the order of `folds` (tables.FOLDS), with what is known of its face.
 
-    Adds the place of its mask and its landmarks, in whole numbers far below 0 where unknown. A fake's landmarks are
-    those of its original at the same frame and track, where the crop is the same piece of the picture.
+    Adds its landmarks, the place of its mask and changed_px (tables.MASKS), in whole numbers far below 0 where unknown.
+    A fake's landmarks are those of its original at the same frame and track, where the crop is the same piece of the
+    picture.
     """
     import pandas as pd
 
     crops = tables.read(folds)
     points = pd.concat([tables.read(path).query("found").assign(part=part) for part, path in sorted(landmarks.items())])
     points = points.drop(columns="found").rename(columns={"video": "original"})
-    places = pd.concat([_mask_places(path).assign(part=part) for part, path in sorted(masks.items())])
+    places = pd.concat([tables.read(path).assign(part=part) for part, path in sorted(changes.items())])
+    places = places.rename(columns={"offset": "mask_offset", "size": "mask_size"})
     crops = crops.merge(points, how="left", on=["part", "original", "frame", "track"], validate="many_to_one")
     crops = crops.merge(places, how="left", on=["part", "video", "frame", "track"], validate="one_to_one")
-    known = [*tables.LANDMARK_COLUMNS, "mask_offset", "mask_size"]
-    return crops.assign(**{column: crops[column].fillna(_UNKNOWN).astype("int64") for column in known})
-
-
-def _mask_places(masks: Path) -> pd.DataFrame:
-    """Where each mask's bytes lie in its archive."""
-    import pandas as pd
-
-    types = {"video": "str", "frame": "int64", "track": "int32", "mask_offset": "int64", "mask_size": "int64"}
-    places = [(*archive.parse_member(member.name), member.offset, member.size) for member in archive.members(masks)]
-    return pd.DataFrame(places, columns=list(types)).astype(types)
+    known = [*tables.LANDMARK_COLUMNS, "mask_offset", "mask_size", "changed_px"]
+    return crops.assign(**{column: crops[column].fillna(UNKNOWN).astype("int64") for column in known})
 
 
 class Archives:
@@ -153,23 +144,14 @@ class Crops:
 
     def mask(self, row: int) -> Image | None:
         """Where a crop differs from its original's, uint8 of shape (height, width); None where there is no mask."""
-        if not self.has_mask(row):
+        if self.mask_offset[row] == UNKNOWN:
             return None
         data = self.masks.read(int(self.part[row]), int(self.mask_offset[row]), int(self.mask_size[row]))
         return images.decoded(data, grey=True)
 
-    def has_mask(self, rows: NDArray[np.int64] | int) -> NDArray[np.bool_]:
-        """Whether each row has a mask."""
-        return np.not_equal(self.mask_offset[rows], _UNKNOWN)
-
-    def changed_px(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many pixels of each row's mask are above CHANGED. Every row must have a mask."""
-        masks = (self.mask(int(row)) for row in rows)
-        return np.array([np.count_nonzero(mask > CHANGED) for mask in masks if mask is not None], np.int64)
-
     def landmarks(self, row: int) -> Points | None:
         """The face's landmarks; None where unknown."""
-        return None if self.points[row, 0, 0] == _UNKNOWN else self.points[row]
+        return None if self.points[row, 0, 0] == UNKNOWN else self.points[row]
 
     def close(self) -> None:
         """Close the archives."""

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trueframe.dataset import CHANGED, Image, LazyMask, Points
+from trueframe.dataset import Image, LazyMask, Points
+from trueframe.images import CHANGED
 
 if TYPE_CHECKING:
     from trueframe.params import Augmentation

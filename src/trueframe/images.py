@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+CHANGED = 20  # a mask's pixel above this, of 255, is one that the fake changed
+
 _DEFAULT_COMPRESSION = 1  # OpenCV's own choice: fast
 
 

@@ -14,20 +14,24 @@ if TYPE_CHECKING:
 _LEAST = 1e-7
 
 
-def balanced_bce(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+def balanced_bce(logits: Tensor, labels: Tensor, smoothing: float, counts: tuple[int, int]) -> Tensor:
     """The mean of two means: binary cross-entropy over a batch's fakes, and over its reals. A scalar.
 
-    logits: float, of shape (n,); labels: 0 or 1, of shape (n,). Targets are `smoothing` and 1 - `smoothing`. Where a
-    class is absent, the other's mean alone.
+    logits: float, of shape (n,); labels: 0 or 1, of shape (n,). Targets are `smoothing` and 1 - `smoothing`.
+    counts: how many fakes and how many reals the batch has; where several processes share a batch, each gives its own
+    logits and the counts of the whole, and the sum over the processes is the batch's loss. Where a class is absent from
+    the batch, the other's mean alone.
     """
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     fakes = labels.float()
     each = binary_cross_entropy_with_logits(logits.float(), fakes.clamp(smoothing, 1 - smoothing), reduction="none")
+    present = sum(count > 0 for count in counts)
     # Sums and no masks, so that nothing has to wait for the accelerator.
-    classes = [(each * of_class).sum() / of_class.sum().clamp(min=1) for of_class in (fakes, 1 - fakes)]
-    present = (fakes.sum() > 0).float() + (fakes.sum() < len(fakes)).float()
-    return (classes[0] + classes[1]) / present
+    classes = [
+        (each * of).sum() / (max(1, count) * present) for of, count in zip((fakes, 1 - fakes), counts, strict=True)
+    ]
+    return classes[0] + classes[1]
 
 
 def log_losses(scores: NDArray[np.float64], labels: NDArray[np.int8]) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,16 +61,16 @@ def build(
         )
     made = _create(encoder, weights == HUB, size_px, drop_path=drop_path, dropout=dropout)
     settings = _settings(made)
-    card = Card(encoder, size_px, tuple(settings["mean"]), tuple(settings["std"]), holdout_fold)
+    card = Card(encoder, size_px, tuple(settings["mean"]), tuple(settings["std"]), holdout_fold, epoch=0)
     if weights not in (HUB, NONE):
         _fill(made, Path(weights))
     return Network(card, made)
 
 
-def save(network: Network, path: Path) -> None:
-    """Write the weights and the card as safetensors. Equal weights give equal bytes."""
+def save(network: Network, path: Path, epoch: int) -> None:
+    """Write the weights as they are after an epoch, and the card, as safetensors. Equal weights give equal bytes."""
     state = {name: value.detach().cpu().contiguous() for name, value in network.encoder.state_dict().items()}
-    safetensors.torch.save_file(state, path, metadata=network.card.metadata())
+    safetensors.torch.save_file(state, path, metadata=replace(network.card, epoch=epoch).metadata())
 
 
 def load(path: Path) -> Network:

@@ -108,6 +108,27 @@ class Folds(Section):
     seed: int = Field(ge=0, lt=2**32, description="seed of the deal")
 
 
+class Pooling(Section):
+    """How a video's crops make its score, per model."""
+
+    rule: Literal["confident", "mean", "max", "trimmed"] = Field(
+        description="mean: of all scores; confident: of the high ones where enough are high, of the low ones where "
+        "nearly all are low, else of all; max: the highest; trimmed: of all but the highest and lowest"
+    )
+    high: Probability = Field(description="a score above this is high")
+    high_share: float = Field(
+        gt=0, le=1, description="high scores count when more than floor(this times n) of n scores"
+    )
+    high_count: int = Field(ge=0, description="and more than this number are high")
+    low: Probability = Field(description="a score below this is low")
+    low_share: float = Field(gt=0, le=1, description="low scores count when more than this times n of n scores are low")
+    trim: float = Field(
+        ge=0,
+        lt=0.5,
+        description="trimmed leaves out floor(this times n) of n scores at each end; the others don't use it",
+    )
+
+
 class Augmentation(Section):
     """Probability of each change of a training crop, in the order in which they are made."""
 
@@ -171,11 +192,14 @@ class Models(Section):
         description="Lightning Fabric's name of the precision"
     )
     threads: int = Field(ge=1, le=64, description="CPU threads of the arithmetic; sums depend on it")
-    least_changed_px: int | None = Field(
+    min_changed_pixels: int | None = Field(
         ge=1,
         description="a fake crop needs so many changed pixels (above 20 of 255 in its mask) to train, since one with "
-        "fewer probably shows an unswapped face; crops without a mask train; null: all train",
+        "fewer probably shows an unswapped face; a track most of whose masks have fewer does not train at all; "
+        "crops without a mask train; null: all train",
     )
+    keep: int = Field(ge=1, le=99, description="best epochs whose weights are kept; a seed's score is their mean")
+    pooling: Pooling
     validation_every_n_frames: int = Field(ge=1, description="crops of every so many frames validate")
     choice_fake_weight: float = Field(
         ge=0, le=10, description="w in (w * fake log loss + real log loss) / 2, the figure that chooses the epoch"
@@ -183,9 +207,11 @@ class Models(Section):
     augmentation: Augmentation
 
     @model_validator(mode="after")
-    def _seeds_differ(self) -> Models:
+    def _seeds_differ_and_epochs_suffice(self) -> Models:
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds: {self.seeds} must differ from each other")
+        if self.keep > self.epochs:
+            raise ValueError(f"keep: {self.keep} must be no more than epochs, here {self.epochs}")
         return self
 
 
@@ -199,26 +225,16 @@ class Predictions(Section):
     )
 
 
-class Pooling(Section):
-    """How a video's crops make its score, per model."""
-
-    rule: Literal["confident", "mean"] = Field(
-        description="mean: of all scores; confident: of the high ones where enough are high, of the low ones where "
-        "nearly all are low, else of all"
-    )
-    high: Probability = Field(description="a score above this is high")
-    high_share: float = Field(
-        gt=0, le=1, description="high scores count when more than floor(this times n) of n scores"
-    )
-    high_count: int = Field(ge=0, description="and more than this number are high")
-    low: Probability = Field(description="a score below this is low")
-    low_share: float = Field(gt=0, le=1, description="low scores count when more than this times n of n scores are low")
-
-
 class Submission(Section):
     """A score per test video."""
 
     pooling: Pooling
+    temperature: float = Field(
+        gt=0,
+        le=100,
+        description="a score's logit is divided by this; 1 leaves it; reports/evaluation/ tells the one that fits the "
+        "held-out fold",
+    )
     unknown_score: Probability = Field(description="score of a video that has no usable face; the detail file says why")
 
 
@@ -227,9 +243,28 @@ class Evaluation(Section):
 
     pooling: Pooling
     unknown_score: Probability = Field(description="score of a labelled test video that has no usable face")
-    threshold: Probability = Field(description="a score of at least this counts as fake, for the accuracy")
-    log_loss_clip: float = Field(gt=0, lt=0.5, description="scores are kept this far from 0 and 1 in the log loss")
-    calibration_bins: int = Field(ge=2, le=100, description="bins of equal width of the calibration plot")
+    threshold: Probability = Field(description="a score of at least this counts as fake, for accuracy and precision")
+    log_loss_clip: float = Field(gt=0, lt=0.5, description="scores are kept this far from 0 and 1 in log_loss_clipped")
+    calibration_bins: int = Field(
+        ge=2, le=100, description="bins of equal width of the calibration plot and the calibration error"
+    )
+    prevalence: float = Field(
+        gt=0, lt=1, description="share of fakes among the videos of the world, for the weighted precision"
+    )
+    fit_temperature: bool = Field(description="fit a temperature on the held-out fold and report what it changes")
+    bootstrap_samples: int = Field(
+        ge=0, le=100_000, description="samples of the 95 % intervals; 0 leaves the intervals out"
+    )
+    bootstrap_seed: int = Field(ge=0, lt=2**32, description="seed of the samples")
+    face_size_px: list[Annotated[float, Field(gt=0)]] = Field(
+        description="edges between the groups of face size: median of the longer side of a video's boxes, in pixels"
+    )
+
+    @model_validator(mode="after")
+    def _edges_grow(self) -> Evaluation:
+        if self.face_size_px != sorted(set(self.face_size_px)):
+            raise ValueError(f"face_size_px: {self.face_size_px} must grow from edge to edge")
+        return self
 
 
 class Params(Section):
@@ -354,11 +389,16 @@ def _values(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(_values(choice) for choice in schema["anyOf"])
     if schema.get("type") == "array":
-        size = f"{schema['minItems']} × " if schema.get("minItems") == schema.get("maxItems") else "list of "
+        fixed = "minItems" in schema and schema["minItems"] == schema.get("maxItems")
+        size = f"{schema['minItems']} × " if fixed else "list of "
         return size + _values(schema["items"])
-    kind = {"integer": "whole number", "number": "number", "string": "text", "null": "null"}.get(
-        schema.get("type", ""), "row"
-    )
+    kind = {
+        "integer": "whole number",
+        "number": "number",
+        "string": "text",
+        "null": "null",
+        "boolean": "true or false",
+    }.get(schema.get("type", ""), "row")
     limits = [
         f"{sign} {schema[key]:g}"
         for key, sign in {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}.items()

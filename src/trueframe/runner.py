@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,14 @@ from trueframe.progress import Progress
 from trueframe.tools import Silent, Tools, Tracker
 from trueframe.workspace import Workspace
 
+# What killed runs go on from: by stage, unit and recipe, outside the artifacts, which DVC would see.
+PARTIAL = Path(".trueframe/partial")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def run_unit(workspace: Workspace, stage: str, unit: str, workers: int = 1, device: str = "auto") -> bool:
+def run_unit(
+    workspace: Workspace, stage: str, unit: str, workers: int = 1, device: str = "auto", devices: int = 1
+) -> bool:
     """Make a unit's artifacts unless it is fresh; returns whether it ran.
 
     The stage writes under temporary names. Only when it is done, the old record goes, the new artifacts take their
@@ -41,34 +45,53 @@ def run_unit(workspace: Workspace, stage: str, unit: str, workers: int = 1, devi
         raise UserError(
             f"{missing[0]}: not made yet; run `snakemake --cores all {stage}`, which makes what a unit needs first"
         )
-    outputs = {name: entry.output(name, unit) for name in entry.outputs}
-    with _outputs(workspace.root, outputs.values()) as temporary:
-        with _tracker(workspace, stage, unit, recipe, progress) as tracker:
+    outputs = workspace.layout.outputs(stage, unit)
+    kept = workspace.root / PARTIAL / stage / unit
+    with _tracker(workspace, stage, unit, recipe, progress) as tracker:
+        with _outputs(workspace.root, workspace.layout.output_paths(stage, unit)) as temporary:
             items = importlib.import_module(f"trueframe.stages.{stage}").run(
                 unit=unit,
                 **_paths(workspace.root, entry, unit, workspace.layout),
-                **{name: temporary[path] for name, path in outputs.items()},
+                **{
+                    name: _one_or_all(entry, name, [temporary[path] for path in paths])
+                    for name, paths in outputs.items()
+                },
                 params=getattr(workspace.params, stage),
-                tools=Tools(workers, device, progress, tracker),
+                tools=Tools(workers, device, devices, kept / recipe.digest, progress, tracker),
             )
-        made = {
-            str(path): records.Output(sha256_file(temporary[path]), temporary[path].stat().st_size, items[name])
-            for name, path in outputs.items()
-        }
-        (workspace.root / entry.record_path(unit)).unlink(missing_ok=True)
-        for path in outputs.values():
-            publish(workspace.root / path)
-        record = records.Record(stage, unit, recipe, made, records.environment(workspace.root))
-        record.write(workspace.root / entry.record_path(unit))
+            made = {
+                str(path): records.Output(sha256_file(temporary[path]), temporary[path].stat().st_size, items[name])
+                for name, paths in outputs.items()
+                for path in paths
+            }
+            (workspace.root / entry.record_path(unit)).unlink(missing_ok=True)
+            for path in temporary:
+                publish(workspace.root / path)
+            record = records.Record(stage, unit, recipe, made, records.environment(workspace.root))
+            record.write(workspace.root / entry.record_path(unit))
+        shutil.rmtree(kept, ignore_errors=True)
+        tracker.finished(record)
     progress.say("done: " + ", ".join(f"{Path(path).name} {output.items} items" for path, output in made.items()))
     return True
 
 
-def _paths(root: Path, entry: Stage, unit: str, layout: Layout) -> dict[str, Path | dict[str, Path]]:
+def _one_or_all(entry: Stage, name: str, paths: Sequence[Path]) -> Any:
+    """What stands for an output: its path, or all of its paths where it is ranked."""
+    return tuple(paths) if entry.ranked(name) else paths[0]
+
+
+def _paths(root: Path, entry: Stage, unit: str, layout: Layout) -> dict[str, Any]:
     """A stage's inputs as it is given them: a path, or unit to path where it reads many."""
-    paths: dict[str, Path | dict[str, Path]] = {}
+    paths: dict[str, Any] = {}
     for item in entry.inputs:
-        found = {source: root / STAGES[item.stage].output(item.output, source) for source in layout.sources(item, unit)}
+        found = {
+            source: _one_or_all(
+                STAGES[item.stage],
+                item.output,
+                [root / path for path in layout.output(item.stage, item.output, source)],
+            )
+            for source in layout.sources(item, unit)
+        }
         paths[item.name] = found if item.many else next(iter(found.values()))
     if entry.reads_raw:
         of_tests = {part: root / raw.RAW / part for part in layout.parts("test")}
@@ -101,12 +124,14 @@ def _outputs(root: Path, paths: Any) -> Iterator[Mapping[Path, Path]]:
 def _tracker(
     workspace: Workspace, stage: str, unit: str, recipe: records.Recipe, progress: Progress
 ) -> Iterator[Tracker]:
-    """MLflow hears of trainings; the others have nobody to tell."""
-    if stage != "models":
+    """MLflow hears of trainings and evaluations; the others have nobody to tell."""
+    if stage not in ("models", "evaluation"):
         yield Silent()
         return
-    from trueframe.tracking import MlflowTracker
+    from trueframe.tracking import EvaluationTracker, MlflowTracker
 
-    folds = workspace.root / STAGES["folds"].output("table", "all")
-    with MlflowTracker.start(workspace.root, int(unit), recipe.params, recipe.digest, folds, progress.say) as tracker:
+    if stage == "evaluation":
+        yield EvaluationTracker(workspace.root, progress.say)
+        return
+    with MlflowTracker.start(workspace.root, int(unit), recipe, progress.say) as tracker:
         yield tracker

@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from trueframe import pool
-from trueframe.dataset import SAMPLE, Crops, Draw, generator
+from trueframe.dataset import SAMPLE, UNKNOWN, Draw, generator
 from trueframe.errors import UserError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from trueframe.params import Models
 
-# Counted in this process up to here: starting others takes longer.
-_MASKS_AT_ONCE = 2000
+_MOST = 0.5  # of a track's masks
+_FACE = ["part", "video", "track"]
 
 
-def training_rows(table: pd.DataFrame, faces: Crops, params: Models, workers: int) -> tuple[NDArray[np.int64], int]:
-    """Rows that may train, and how many more are left out because they probably show an unswapped face.
+@dataclass(frozen=True)
+class Training:
+    """Rows that may train; how many crops more are left out as unswapped, and how many whole tracks are among them."""
 
-    table: dataset.faces; faces: the same rows as arrays. Raises UserError when a class is absent.
+    rows: NDArray[np.int64]
+    dropped_crops: int
+    dropped_tracks: int
+
+
+def training_rows(table: pd.DataFrame, params: Models) -> Training:
+    """What may train, of the rows of dataset.faces. Raises UserError when a class is absent.
+
+    With params.min_changed_pixels, a crop whose mask has fewer is left out, and so is every crop of a track most of whose
+    masks have fewer, since it is the person of a fake that was not swapped: noise changes some of those masks, too.
     """
     rows = np.flatnonzero(table["fold"].to_numpy() != params.holdout_fold)
-    kept = rows
-    if params.least_changed_px is not None:
-        masked = rows[faces.has_mask(rows)]
-        chunks = np.array_split(masked, len(masked) // _MASKS_AT_ONCE + 1)
-        counts = pool.ordered(faces.changed_px, chunks, min(workers, len(chunks)))
-        kept = np.setdiff1d(rows, masked[np.concatenate(list(counts)) < params.least_changed_px])
+    found = Training(rows, 0, 0)
+    if params.min_changed_pixels is not None:
+        crops = table.iloc[rows]
+        masked = crops["changed_px"] != UNKNOWN
+        unchanged = (masked & (crops["changed_px"] < params.min_changed_pixels)).rename("unchanged")
+        share = unchanged[masked].groupby([crops.loc[masked, column] for column in _FACE]).mean()
+        tracks = share.index[share > _MOST]
+        dropped = unchanged.to_numpy() | pd.MultiIndex.from_frame(crops[_FACE]).isin(tracks)
+        found = Training(rows[~dropped], int(dropped.sum()), len(tracks))
     where = f"outside fold {params.holdout_fold}"
-    _need_both_classes(table, kept, "train on", where, "folds.count or models.least_changed_px")
-    return kept, len(rows) - len(kept)
+    _need_both_classes(table, found.rows, "train on", where, "folds.count or models.min_changed_pixels")
+    return found
 
 
 def validation_rows(table: pd.DataFrame, params: Models) -> NDArray[np.int64]:
@@ -81,13 +93,22 @@ class Batches:
     """An epoch's draws, batch by batch, for torch's DataLoader. Set `epoch` before each pass."""
 
     def __init__(
-        self, rows: NDArray[np.int64], labels: NDArray[np.int8], seed: int, size: int, most: int | None
+        self,
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int8],
+        seed: int,
+        size: int,
+        most: int | None,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         """rows, labels: as for balanced_epoch; size: draws in a batch; most: batches in an epoch, None for all.
 
-        An incomplete last batch is left out, unless it is the only one.
+        An incomplete last batch is left out, unless it is the only one. Of each batch, `rank` takes every `ranks`-th draw
+        from its own number on, so that together the ranks take each once.
         """
         self._rows, self._labels, self._seed, self._size = rows, labels, seed, size
+        self._rank, self._ranks = rank, ranks
         full = max(1, 2 * int((labels[rows] == 0).sum()) // size)
         self._count = full if most is None else min(most, full)
         self.epoch = 0
@@ -96,10 +117,18 @@ class Batches:
         return self._count
 
     def draws(self) -> NDArray[np.int64]:
-        """The epoch's draws, shape (n, 2): row, repeat."""
+        """The epoch's draws of all ranks, shape (n, 2): row, repeat."""
         return balanced_epoch(self._rows, self._labels, self._seed, self.epoch)[: self._count * self._size]
+
+    def classes(self) -> NDArray[np.int64]:
+        """How many fakes and reals each batch of all ranks has, shape (batches, 2)."""
+        labels = self._labels[self.draws()[:, 0]]
+        starts = range(0, len(labels), self._size)
+        fakes = np.add.reduceat(labels.astype(np.int64), starts)
+        return np.stack([fakes, np.diff([*starts, len(labels)]) - fakes], axis=1)
 
     def __iter__(self) -> Iterator[list[Draw]]:
         draws = self.draws()
         for start in range(0, len(draws), self._size):
-            yield [(int(row), self.epoch, int(repeat)) for row, repeat in draws[start : start + self._size]]
+            mine = draws[start : start + self._size][self._rank :: self._ranks]
+            yield [(int(row), self.epoch, int(repeat)) for row, repeat in mine]

@@ -56,6 +56,9 @@ VIDEOS = _schema({"video": pa.string(), "status": pa.string(), "reason": pa.stri
 BBOXES = _schema({**_FACE, **dict.fromkeys(("x0", "y0", "x1", "y1", "score"), pa.float32())})
 # A row per crop of a real video. Points in whole pixels of the crop, null where no face was found in it.
 LANDMARKS = _schema({**_FACE, "found": pa.bool_()}, dict.fromkeys(LANDMARK_COLUMNS, pa.int32()))
+# A row per mask, sorted by (video, frame, track). changed_px: its pixels above images.CHANGED; offset, size: where its
+# bytes lie in its archive.
+MASKS = _schema({**_FACE, "changed_px": pa.int64(), "offset": pa.int64(), "size": pa.int64()})
 # A row per train crop, sorted by (part, video, frame, track), with its fold and where its bytes lie in its archive.
 # original: the real video it goes back to (its own name for a real one).
 FOLDS = _schema(
@@ -69,9 +72,9 @@ FOLDS = _schema(
         "fold": pa.int32(),
     }
 )
-# A row per scored crop, sorted by (video, frame, track). score: probability of fake, 0..1; held_out: the model did not
-# train on it (true for every crop of a test part).
-PREDICTIONS = _schema({**_FACE, "score": pa.float32(), "held_out": pa.bool_()})
+# A row per scored crop and epoch whose weights scored it, sorted by (video, frame, track, epoch). score: probability of
+# fake, 0..1; held_out: the model did not train on it (true for every crop of a test part).
+PREDICTIONS = _schema({**_FACE, "epoch": pa.int32(), "score": pa.float32(), "held_out": pa.bool_()})
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]] | pd.DataFrame, schema: pa.Schema) -> int:

@@ -39,7 +39,7 @@ class Workspace:
     def layout(self) -> Layout:
         """The parts, from the raw videos (from the index's records in a clone that has none), and the seeds."""
         train, test = (raw.parts(self.root, kind) if self.has_raw else self._recorded(kind) for kind in KINDS)
-        return Layout(train, test, tuple(self.params.models.seeds))
+        return Layout(train, test, tuple(self.params.models.seeds), self.params.models.keep)
 
     def _recorded(self, kind: str) -> tuple[str, ...]:
         return tuple(sorted(path.stem for path in (self.root / "data/index" / kind).glob("*.json")))
@@ -106,7 +106,7 @@ class Workspace:
         if record is None or (record.stage, record.unit) != (stage.name, unit):
             yield "no_record"
             return
-        for path in stage.output_paths(unit):
+        for path in self.layout.output_paths(stage.name, unit):
             output = record.outputs.get(str(path))
             try:
                 size = (self.root / path).stat().st_size
@@ -144,7 +144,9 @@ class Workspace:
         entry = STAGES[stage]
         patterns = [entry.record, *entry.outputs.values()]
         mine = {
-            path for unit in self.layout.units(stage) for path in [entry.record_path(unit), *entry.output_paths(unit)]
+            path
+            for unit in self.layout.units(stage)
+            for path in [entry.record_path(unit), *self.layout.output_paths(stage, unit)]
         }
         mine |= {partial(path) for path in mine}
         folder = Path(entry.record.partition("{")[0])
@@ -156,7 +158,8 @@ class Workspace:
 
 
 def _matcher(pattern: str) -> re.Pattern[str]:
-    return re.compile(re.escape(pattern).replace(re.escape("{unit}"), r".+"))
+    escaped = re.escape(pattern).replace(re.escape("{unit}"), r".+").replace(re.escape("{rank}"), r"\d+")
+    return re.compile(escaped)
 
 
 def _changed(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -20,6 +20,7 @@ rule predictions_unit:
     threads: 1
     resources:
         mem_mb=3000,
+        gpu=1,
     params:
         unit=lambda w: f"{w.seed}/{w.part}",
     shell:

@@ -24,7 +24,7 @@ rule folds_unit:
 
 
 # One thread by default: the arithmetic's threads are a parameter (models.threads), these are for loading, and seeds
-# train side by side. profiles/gpu gives more.
+# train side by side. profiles/gpu gives more. gpu: how many train one seed together; without a GPU, processes.
 rule models_unit:
     input:
         units=lambda w: engine.upstream("models", w.seed),
@@ -40,5 +40,6 @@ rule models_unit:
     threads: 1
     resources:
         mem_mb=4000,
+        gpu=1,
     shell:
-        "python -m trueframe models {wildcards.seed} --workers {threads} 2> {log:q}"
+        "python -m trueframe models {wildcards.seed} --workers {threads} --devices {resources.gpu} 2> {log:q}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 Pair = tuple[archives.Member, archives.Member]  # a fake's crop and its original's
 
 
-def run(*, unit: str, index: Path, crops: Path, archive: Path, params: Masks, tools: Tools) -> dict[str, int]:
-    """Write a stored zip with a mask for each crop of a fake whose original has the same crop.
+def run(
+    *, unit: str, index: Path, crops: Path, archive: Path, table: Path, params: Masks, tools: Tools
+) -> dict[str, int]:
+    """Write a stored zip with a mask for each crop of a fake whose original has the same crop, and a row for each mask.
 
     A crop without a mask: the original is absent or its frames are of another size (then the fake's faces are its own),
     or it has no crop of that frame and track, or the sizes differ, or it is smaller than the window.
@@ -43,13 +45,23 @@ def run(*, unit: str, index: Path, crops: Path, archive: Path, params: Masks, to
         if twin:
             pairs.append((member, twin))
     videos = [list(group) for _, group in groupby(pairs, key=lambda pair: archives.parse_member(pair[0].name)[0])]
+    changed_px: dict[str, int] = {}
     with archives.Writer(archive) as writer, tools.progress.task(len(videos), "videos") as advance:
         compare = functools.partial(_compare, crops, params.window_px)
         for found in pool.ordered(compare, videos, tools.workers):
-            for name, data in found:
+            for name, data, changed in found:
                 writer.add(name, data)
+                changed_px[name] = changed
             advance(1)
-    return {"archive": writer.count}
+    return {"archive": writer.count, "table": tables.write(table, _rows(archive, changed_px), tables.MASKS)}
+
+
+def _rows(archive: Path, changed_px: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """A row per mask (tables.MASKS)."""
+    for member in sorted(archives.members(archive), key=lambda member: archives.parse_member(member.name)):
+        video, frame, track = archives.parse_member(member.name)
+        place = {"offset": member.offset, "size": member.size}
+        yield {"video": video, "frame": frame, "track": track, "changed_px": changed_px[member.name]} | place
 
 
 def _size(row: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -69,7 +81,8 @@ def mask(fake: NDArray[np.uint8], original: NDArray[np.uint8], window_px: int) -
     return grey
 
 
-def _compare(crops: Path, window_px: int, pairs: list[Pair]) -> list[tuple[str, bytes]]:
+def _compare(crops: Path, window_px: int, pairs: list[Pair]) -> list[tuple[str, bytes, int]]:
+    """The masks of a video's crops: name, file, number of changed pixels."""
     cv2.setNumThreads(1)
     found = []
     with archives.Reader(crops) as reader:
@@ -77,5 +90,6 @@ def _compare(crops: Path, window_px: int, pairs: list[Pair]) -> list[tuple[str, 
             fake, original = (images.decoded(reader.read(member.offset, member.size)) for member in pair)
             if fake.shape != original.shape or min(fake.shape[:2]) < window_px:
                 continue
-            found.append((pair[0].name, images.png(mask(fake, original, window_px))))
+            image = mask(fake, original, window_px)
+            found.append((pair[0].name, images.png(image), int(np.count_nonzero(image > images.CHANGED))))
     return found

@@ -36,8 +36,9 @@ def run(
     """Write the submission (filename,label) and its detail, both by filename.
 
     videos: each test part's table of crops' videos; predictions: "<seed>/test/<part>" to table. A video's score is the
-    mean over the models of its pooled score; a video file that no model could score gets unknown_score, and the detail
-    says why. Raises UserError without a test part, and when two test parts hold the same filename.
+    mean over the models of its pooled score, by the temperature; a video file that no model could score gets
+    unknown_score, and the detail says why. Raises UserError without a test part, and when two test parts hold the same
+    filename.
     """
     if not videos:
         raise UserError("data/raw/test: no test part there; make a folder in it, put videos in, and run again")
@@ -46,10 +47,13 @@ def run(
     rows: list[dict[str, Any]] = []
     with tools.progress.task(len(videos), "parts") as advance:
         for part in sorted(videos):
-            rows += _rows(part, videos[part], parts[part], params)
+            rows += rows_of(part, videos[part], parts[part], params)
             advance(1)
     rows.sort(key=lambda row: (row["filename"], row["part"]))
     scored = [row for row in rows if row["score"] is not None]
+    for row in rows:
+        if row["score"] is None:
+            row["reason"] += "; not in the submission"
     _refuse_twins(scored)
     columns = ["filename", "part", "score", "reason", "status", "crops", "tracks"]
     columns += [f"{column}_{seed}" for seed in seeds for column in ("score", "pooling")]
@@ -60,8 +64,11 @@ def run(
     }
 
 
-def _rows(part: str, videos: Path, predictions: Mapping[int, Path], params: Submission) -> list[dict[str, Any]]:
-    """A row of the detail per video of a part; a score of None stands for none."""
+def rows_of(part: str, videos: Path, predictions: Mapping[int, Path], params: Submission) -> list[dict[str, Any]]:
+    """A row of the detail per video of a part, by name; a score of None stands for none, of what is no video file.
+
+    videos: the part's table of crops' videos; predictions: seed to table.
+    """
     pooled = pooling.ensemble(predictions, params.pooling).reset_index().to_dict("records")
     scored = {row["video"]: {str(key): value for key, value in row.items() if key != "video"} for row in pooled}
     found = tables.read_rows(videos)
@@ -75,10 +82,11 @@ def _rows(part: str, videos: Path, predictions: Mapping[int, Path], params: Subm
         trouble = "" if video["status"] == tables.OK else f"{video['status']}: {video['reason']}"
         score = scored.get(video["video"])
         if score is not None:
+            score["score"] = pooling.tempered(score["score"], params.temperature)
             crops = f"{score['crops']} crop{'' if score['crops'] == 1 else 's'}"
             row |= score | {"reason": "; ".join(filter(None, [f"{models} over {crops}", trouble]))}
         elif video["status"] in _NO_FILE:
-            row |= {"score": None, "crops": 0, "tracks": 0, "reason": f"{trouble}; not in the submission"}
+            row |= {"score": None, "crops": 0, "tracks": 0, "reason": trouble}
         else:
             reason = f"{trouble or 'no crops'}; unknown_score {params.unknown_score!r}"
             row |= {"score": params.unknown_score, "crops": 0, "tracks": 0, "reason": reason}
