@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 import workspaces
 from trueframe.dag import STAGES, downstream
@@ -276,12 +280,51 @@ def test_the_runs_are_in_mlflow(finished: Path) -> None:
     code = (
         "import mlflow; c = mlflow.MlflowClient('sqlite:///mlflow.db');"
         "e = c.get_experiment_by_name('trueframe');"
-        "print([(r.data.tags['trueframe.seed'], r.info.status, len(r.inputs.dataset_inputs),"
-        " 'recipe_digest' in r.data.tags, len(c.get_metric_history(r.info.run_id, 'val_figure')))"
-        " for r in sorted(c.search_runs([e.experiment_id]), key=lambda r: r.data.tags['trueframe.seed'])])"
+        "print([(r.info.run_name, r.info.status, 'recipe_digest' in r.data.tags, 'final.val_figure' in r.data.metrics,"
+        " len(c.get_metric_history(r.info.run_id, 'val_figure')), [d.dataset.digest for d in r.inputs.dataset_inputs])"
+        " for r in sorted(c.search_runs([e.experiment_id]), key=lambda r: r.info.run_name)])"
     )
     told = call(finished, "python", "-c", code).stdout
-    assert told.strip().endswith("[('1', 'FINISHED', 1, True, 2)]")
+    files = ["data/folds/folds.parquet", "data/crops/train/part_00.zip", "data/crops/train/part_01.zip"]
+    data = [hashlib.md5((finished / file).read_bytes(), usedforsecurity=False).hexdigest() for file in files]
+    data += [yaml.safe_load((finished / "data/raw.dvc").read_text())["outs"][0]["md5"]]
+    runs = [("ensemble", "FINISHED", True, False, 0, []), ("seed 1", "FINISHED", True, True, 2, data)]
+    assert told.strip().endswith(str(runs))
+    assert call(finished, "trueframe", "mlflow", "rebuild", PYTHONPATH="src").stdout == (
+        "seed 1: is there\nensemble: is there\n"
+    )
+    champion = call(finished, "trueframe", "mlflow", "champion", PYTHONPATH="src").stdout
+    assert re.fullmatch(r"version 1 \(seed 1, figure \S+\) is the champion now, the first\n", champion)
+    told = call(finished, "trueframe", "mlflow", "champion", "--seed", "1", PYTHONPATH="src", check=False)
+    assert told.returncode == 1
+    assert "is the champion already" in told.stderr
+
+
+def test_training_needs_nothing_of_a_test_part(finished: Path) -> None:
+    """The same bytes where no file of a test part is there to be read, and none of the stages that follow."""
+    before = {path: digest for path, digest in digests(finished).items() if path.startswith("models/")}
+    for kept in ("raw", "index", "bboxes", "crops"):
+        shutil.rmtree(finished / f"data/{kept}/test")
+    for gone in ("data/predictions", "reports", "models"):
+        shutil.rmtree(finished / gone)
+    call(finished, "trueframe", "models", "1", PYTHONPATH="src")
+    assert {path: hashlib.sha256((finished / path).read_bytes()).hexdigest() for path in before} == before
+    read = json.loads((finished / "models/1/record.json").read_text())["recipe"]["inputs"]
+    assert read
+    assert not [path for path in read if "test" in path]
+
+
+def test_trainings_take_turns_at_the_gpus_and_one_may_have_several(finished: Path) -> None:
+    """Without a GPU, two processes stand for two GPUs; each of two new seeds takes both, so they train in turn."""
+    edit_params(finished, {"models.seeds": [1, 2, 3]})
+    told = snakemake(finished, "--resources", "gpu=2", "--set-resources", "models_unit:gpu=2", "--", "models").stderr
+    events = re.findall(
+        r"^(?:local)?(rule models_unit)|(Finished jobid: \d+ \(Rule: models_unit\))", told, re.MULTILINE
+    )
+    assert [bool(started) for started, _ in events] == [True, False, True, False]
+    for seed in (2, 3):
+        assert len((finished / f"models/{seed}/history.csv").read_text().splitlines()) == 3
+    assert not list((finished / ".trueframe").rglob("*.safetensors"))  # what a killed run would have gone on from
 
 
 def test_workspaces_helper_sees_jobs(raw: Path) -> None:

@@ -10,25 +10,20 @@ from typing import Any
 import pandas as pd
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
+from evaluations import POOLING, params
 from trueframe import metrics, tables
+from trueframe.dag import STAGES
 from trueframe.errors import UserError
-from trueframe.params import Evaluation, Pooling
+from trueframe.params import Evaluation
 from trueframe.stages import evaluation
 from trueframe.tools import Tools
 
-POOLING = Pooling(rule="mean", high=0.8, high_share=0.4, high_count=11, low=0.2, low_share=0.9)
-PARAMS = Evaluation(pooling=POOLING, unknown_score=0.5, threshold=0.5, log_loss_clip=0.001, calibration_bins=10)
-OUTPUTS = {
-    "metrics": "metrics.json",
-    "details": "details.json",
-    "roc": "roc.csv",
-    "calibration": "calibration.csv",
-    "folds_table": "folds.csv",
-    "roc_plot": "roc.png",
-    "calibration_plot": "calibration.png",
-    "folds_plot": "folds.png",
-}
+PARAMS = params()
+OUTPUTS = {name: Path(path).name for name, path in STAGES["evaluation"].outputs.items()}
+PLOTS = [name for name, file in OUTPUTS.items() if file.endswith(".png")]
+TABLES = [name for name, file in OUTPUTS.items() if file.endswith(".csv")]
 # video, label, status, fold (None: no crops), scores of the models 1 and 2 (None: not scored)
 Row = tuple[str, int | None, str, int | None, tuple[float, float] | None]
 
@@ -38,8 +33,11 @@ class Workspace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.inputs: dict[str, dict[str, Path]] = {"index": {}, "videos": {}, "predictions": {}, "raw": {}}
+        self.inputs: dict[str, dict[str, Path]] = {
+            name: {} for name in ("index", "videos", "bboxes", "predictions", "raw")
+        }
         self.dealt: list[dict[str, Any]] = []
+        self.originals: dict[str, str] = {}  # of fakes
         (folder / "out").mkdir()
 
     def _part(self, unit: str, rows: list[Row]) -> None:
@@ -47,6 +45,13 @@ class Workspace:
         self.inputs["videos"][unit] = stem.with_suffix(".videos")
         statuses = [{"video": name, "status": status, "reason": "", "items": 2} for name, _, status, _, _ in rows]
         tables.write(self.inputs["videos"][unit], statuses, tables.VIDEOS)
+        self.inputs["bboxes"][unit] = stem.with_suffix(".bboxes")
+        boxes = [
+            {"video": row[0], "frame": 0, "track": 0, "x0": 0, "y0": 0, "x1": 150, "y1": 120, "score": 1}
+            for row in rows
+            if row[4] is not None
+        ]
+        tables.write(self.inputs["bboxes"][unit], boxes, tables.BBOXES)
         for number, seed in enumerate((1, 2)):
             path = self.inputs["predictions"][f"{seed}/{unit}"] = stem.with_suffix(f".{seed}")
             crops = [
@@ -55,6 +60,7 @@ class Workspace:
                     "video": name,
                     "frame": frame,
                     "track": 0,
+                    "epoch": 3,
                     "score": scores[number] + shift,
                     "held_out": fold in (0, None),
                 }
@@ -74,6 +80,8 @@ class Workspace:
             "sha256": "",
         }
         index = [{"video": row[0], "label": row[1], "status": row[2], "reason": "", **more} for row in rows]
+        for row in index:
+            row["original"] = self.originals.get(row["video"])
         tables.write(self.inputs["index"][unit], index, tables.INDEX)
         for name, label, _, fold, _ in rows:
             for frame in (0, 5) if fold is not None else ():
@@ -97,8 +105,8 @@ class Workspace:
         outputs = {name: self.folder / "out" / file for name, file in OUTPUTS.items()}
         counts = evaluation.run(unit="all", folds=folds, params=params, tools=Tools(), **self.inputs, **outputs)  # type: ignore[arg-type]
         assert counts.keys() == OUTPUTS.keys()
-        assert counts["roc"] == len(self.table("roc"))
-        assert counts["details"] == counts["metrics"] == len(self.report("metrics"))
+        assert {name: counts[name] for name in TABLES} == {name: len(self.table(name)) for name in TABLES}
+        assert {name: counts[name] for name in ("metrics", "details")} == {"metrics": 2, "details": 5}
         return self.report("details")
 
     def report(self, name: str) -> dict[str, Any]:
@@ -152,13 +160,12 @@ def test_labelled_test_videos_without_a_score_count_with_unknown_score_and_apart
         ("b", 0, tables.NO_FACE, None, None),
         ("c", None, OK, None, (0.5, 0.5)),
     ]
-    params = PARAMS.model_copy(update={"unknown_score": 0.25})
-    found = workspace.train("p", TRAIN).test("q", rows).run(params)["test"]
+    found = workspace.train("p", TRAIN).test("q", rows).run(params(unknown_score=0.25))["test"]
     assert found["all"]["ensemble"]["log_loss"] == pytest.approx(loss(0.75, 0.75), abs=1e-6)
     assert found["all"]["seeds"]["1"]["auc"] == 1
     assert found["scored"]["ensemble"]["videos"] == 1
     assert found["scored"]["ensemble"]["auc"] is None
-    assert found["scored"]["ensemble"]["undefined"] == "auc and average_precision: all videos are fake"
+    assert found["scored"]["ensemble"]["undefined"]["auc"] == "all videos are fake"
 
 
 def test_the_headline_is_the_ensembles_over_scored_held_out_videos_and_over_all_labelled_test_videos(
@@ -171,14 +178,19 @@ def test_the_headline_is_the_ensembles_over_scored_held_out_videos_and_over_all_
         ("c", 0, tables.NO_FACE, None, None),
         ("d", None, OK, None, (0.5, 0.5)),
     ]
-    params = PARAMS.model_copy(update={"unknown_score": 0.25, "log_loss_clip": 0.25})
-    workspace.train("p", train).test("q", test).run(params)
+    report = workspace.train("p", train).test("q", test).run(params(unknown_score=0.25, log_loss_clip=0.25))
     found = workspace.report("metrics")
-    perfect = {"auc": 1, "average_precision": 1, "accuracy": 1}
+    perfect = {"auc": 1, "average_precision": 1, "accuracy": 1, "eer": 0, "weighted_precision": 1}
+    interval = report["test"]["all"]["intervals"]["ensemble"]["log_loss"]
+    assert interval["low"] < loss(0.875, 0.875, 0.75) < interval["high"]
     models = [loss(0.9375, 0.875, 0.75), loss(0.8125, 0.875, 0.75)]
     assert found["test"] == perfect | {
         "log_loss": pytest.approx(loss(0.875, 0.875, 0.75), abs=1e-6),
         "log_loss_clipped": pytest.approx(loss(0.75, 0.75, 0.75), abs=1e-6),
+        "log_loss_low": interval["low"],
+        "log_loss_high": interval["high"],
+        # three bins with a video each
+        "calibration_error": pytest.approx((0.125 + 0.125 + 0.25) / 3, abs=1e-6),
         "log_loss_gain": pytest.approx(sum(models) / 2 - loss(0.875, 0.875, 0.75), abs=2e-6),
         "videos": 3,
         "scored": 2,
@@ -186,6 +198,9 @@ def test_the_headline_is_the_ensembles_over_scored_held_out_videos_and_over_all_
     assert found["held_out"] == perfect | {
         "log_loss": pytest.approx(loss(0.75, 0.75), abs=1e-6),
         "log_loss_clipped": pytest.approx(loss(0.75, 0.75), abs=1e-6),
+        "log_loss_low": pytest.approx(loss(0.75), abs=1e-6),
+        "log_loss_high": pytest.approx(loss(0.75), abs=1e-6),
+        "calibration_error": 0.25,
         "log_loss_gain": pytest.approx((loss(0.875) + loss(0.625)) / 2 - loss(0.75), abs=2e-6),
         "videos": 3,
         "scored": 2,
@@ -196,7 +211,8 @@ def test_the_headline_is_the_ensembles_over_scored_held_out_videos_and_over_all_
 def test_the_headline_has_the_same_numbers_or_nulls_whatever_is_known(workspace: Workspace, labels: str) -> None:
     workspace.train("p", [("seen", 1, OK, 1, None)]).test("q", [("a", None, OK, None, (0.5, 0.5))], labels).run()
     found = workspace.report("metrics")
-    names = {*metrics.LOSSES, *metrics.GAINS, "log_loss_gain", "videos", "scored"}
+    names = {*metrics.FIGURES, "log_loss_low", "log_loss_high", "log_loss_gain", "videos", "scored"}
+    names -= metrics.RECALLS.keys()
     assert {part: set(numbers) for part, numbers in found.items()} == {"held_out": names, "test": names}
     assert {name for name in names if found["held_out"][name] is not None} == {"videos", "scored"}
     assert all(type(value) in (int, float, type(None)) for numbers in found.values() for value in numbers.values())
@@ -263,16 +279,19 @@ def test_labels_of_videos_that_were_all_without_a_face_still_give_figures(worksp
     rows: list[Row] = [("a", 1, tables.NO_FACE, None, None), ("b", 0, tables.NO_FACE, None, None)]
     found = workspace.train("p", TRAIN).test("q", rows).run()["test"]
     assert found["all"]["ensemble"]["log_loss"] == 0.693147
-    assert found["scored"]["ensemble"]["undefined"] == "no videos"
+    assert set(found["scored"]["ensemble"]["undefined"].values()) == {"no videos"}
+    assert set(found["crops"]["ensemble"]["undefined"].values()) == {"no crops"}
+    assert found["scored"]["intervals"] == {"undefined": "no videos"}
 
 
 def test_nothing_scored_at_all_gives_empty_tables_and_plots(workspace: Workspace) -> None:
     report = workspace.train("p", [("f", 1, OK, 1, None)]).run()
     assert report["held_out"]["coverage"]["held_out"] == 0
-    assert report["held_out"]["scored"]["ensemble"]["undefined"] == "no videos"
-    for name in ("roc", "calibration", "folds_table"):
+    assert set(report["held_out"]["scored"]["ensemble"]["undefined"].values()) == {"no videos"}
+    assert report["temperature"] == {"temperature": None, "undefined": "no videos"}
+    for name in TABLES:
         assert workspace.table(name).empty
-    for name in ("roc_plot", "calibration_plot", "folds_plot"):
+    for name in PLOTS:
         with Image.open(workspace.folder / "out" / OUTPUTS[name]) as image:
             assert min(image.size) > 300
 
@@ -300,6 +319,91 @@ def test_the_curves_are_the_ensembles(workspace: Workspace) -> None:
         ["held_out", 0.25, 0.25, 0, 1],
         ["held_out", 0.75, 0.75, 1, 1],
     ]
+
+
+def test_crops_are_measured_one_by_one(workspace: Workspace) -> None:
+    # Each video has two crops, a sixteenth above and below its score.
+    found = workspace.train("p", TRAIN).test("q", [("a", 1, OK, None, (0.75, 0.5))]).run()
+    crops = found["held_out"]["crops"]
+    assert crops["ensemble"]["crops"] == 4
+    assert crops["ensemble"]["log_loss"] == pytest.approx(loss(0.8125, 0.6875, 0.6875, 0.8125), abs=1e-6)
+    assert crops["seeds"]["1"]["log_loss"] == pytest.approx(loss(0.9375, 0.8125, 0.8125, 0.9375), abs=1e-6)
+    assert found["test"]["crops"]["ensemble"]["log_loss"] == pytest.approx(loss(0.6875, 0.5625), abs=1e-6)
+
+
+def test_an_original_and_its_fakes_are_drawn_together_and_test_videos_one_by_one(workspace: Workspace) -> None:
+    train: list[Row] = [*TRAIN, ("f2", 1, OK, 0, (0.75, 0.75)), ("r2", 0, OK, 0, (0.25, 0.25))]
+    workspace.originals = {"f": "r", "f2": "r", "seen": "r2"}
+    test: list[Row] = [("f", 1, OK, None, (0.75, 0.75)), ("r", 0, OK, None, (0.25, 0.25))]
+    found = workspace.train("p", train).test("q", test).run()
+    assert found["held_out"]["scored"]["intervals"]["clusters"] == 2
+    assert found["test"]["all"]["intervals"]["clusters"] == 2
+    originals = workspace.table("originals_table")
+    assert originals[["part", "original", "videos", "fakes"]].to_numpy().tolist() == [
+        ["train/p", "r", 3, 2],
+        ["train/p", "r2", 1, 0],
+    ]
+    assert originals["fake_score"][0] == 0.75
+
+
+def test_the_pooling_rules_are_compared_and_the_held_out_fold_chooses(workspace: Workspace) -> None:
+    report = workspace.train("p", TRAIN).test("q", [("a", 1, OK, None, (0.75, 0.75))]).run()
+    found = workspace.table("pooling_table").set_index(["set", "rule"])["log_loss"].to_dict()
+    assert found == {
+        ("held_out", "mean"): pytest.approx(loss(0.75, 0.75), abs=1e-6),
+        # Both crops of r are low to seed 1, so their mean is the mean of the low ones.
+        ("held_out", "confident"): pytest.approx(loss(0.75, 0.75), abs=1e-6),
+        ("held_out", "max"): pytest.approx(loss(0.8125, 0.6875), abs=1e-6),
+        ("held_out", "trimmed"): pytest.approx(loss(0.75, 0.75), abs=1e-6),
+        ("test", "mean"): pytest.approx(loss(0.75), abs=1e-6),
+        ("test", "confident"): pytest.approx(loss(0.75), abs=1e-6),
+        ("test", "max"): pytest.approx(loss(0.8125), abs=1e-6),
+        ("test", "trimmed"): pytest.approx(loss(0.75), abs=1e-6),
+    }
+    assert report["pooling"] == {"configured": "mean", "chosen": "mean", "configured_is_chosen": True}
+    highest = workspace.run(params(pooling=POOLING.model_copy(update={"rule": "max"})))
+    assert highest["pooling"] == {"configured": "max", "chosen": "mean", "configured_is_chosen": False}
+    assert highest["held_out"]["scored"]["ensemble"]["log_loss"] == found["held_out", "max"]
+
+
+def test_the_temperature_is_fitted_on_the_held_out_fold_and_changes_no_score(workspace: Workspace) -> None:
+    train: list[Row] = [(name, 1, OK, 0, (0.875, 0.925)) for name in "abc"] + [("d", 0, OK, 0, (0.875, 0.925))]
+    report = workspace.train("p", train).test("q", [("a", 1, OK, None, (0.875, 0.925))]).run()
+    found = report["temperature"]
+    # 0.9, which is right three times in four, becomes 0.75.
+    assert found["temperature"] == pytest.approx(2, abs=1e-5)
+    assert found["test"]["log_loss"] == pytest.approx({"before": loss(0.9), "after": loss(0.75)}, abs=1e-5)
+    assert report["test"]["all"]["ensemble"]["log_loss"] == pytest.approx(loss(0.9), abs=1e-6)
+    assert workspace.run(params(fit_temperature=False))["temperature"]["temperature"] is None
+
+
+def test_parts_that_no_model_knows_are_compared_with_each_other(workspace: Workspace) -> None:
+    new: list[Row] = [("f", 1, OK, 0, (0.75, 0.75)), ("r", 0, OK, 0, (0.25, 0.25))]
+    test: list[Row] = [("a", 1, OK, None, (0.5, 0.5)), ("b", 1, tables.NO_FACE, None, None)]
+    found = workspace.train("known", TRAIN).train("new", new).test("q", test).run()["unseen_parts"]
+    assert list(found["parts"]) == ["test/q", "train/new"]
+    assert found["parts"]["test/q"]["videos"] == 1
+    assert found["parts"]["test/q"]["log_loss_shift"] == pytest.approx(loss(0.5) - loss(0.75), abs=2e-6)
+
+
+def test_videos_are_grouped_by_status_and_face_size(workspace: Workspace) -> None:
+    test: list[Row] = [("a", 1, tables.TRUNCATED, None, (0.75, 0.75)), ("b", 0, tables.NO_FACE, None, None)]
+    workspace.train("p", TRAIN).test("q", test).run()
+    found = workspace.table("groups_table")
+    assert found[["set", "by", "group", "videos", "unscored"]].to_numpy().tolist() == [
+        ["test", "status", "no_face", 1, 1],
+        ["held_out", "status", "ok", 2, 0],
+        ["test", "status", "truncated", 1, 0],
+        ["held_out", "face size", "100 to 200 px", 2, 0],
+        ["test", "face size", "100 to 200 px", 1, 0],
+        ["test", "face size", "no face", 1, 1],
+    ]
+
+
+@pytest.mark.parametrize("edges", [[200.0, 100.0], [100.0, 100.0]])
+def test_face_sizes_that_do_not_grow_are_refused(edges: list[float]) -> None:
+    with pytest.raises(ValidationError, match=r"face_size_px: \[.*\] must grow from edge to edge"):
+        Evaluation.model_validate(PARAMS.model_dump() | {"face_size_px": edges})
 
 
 def test_a_second_run_writes_the_same_bytes(workspace: Workspace) -> None:

@@ -14,8 +14,8 @@ from trueframe.params import Pooling, Submission
 from trueframe.stages import submission
 from trueframe.tools import Tools
 
-POOLING = Pooling(rule="confident", high=0.8, high_share=0.4, high_count=11, low=0.2, low_share=0.9)
-PARAMS = Submission(pooling=POOLING, unknown_score=0.5)
+POOLING = Pooling(rule="confident", high=0.8, high_share=0.4, high_count=11, low=0.2, low_share=0.9, trim=0.1)
+PARAMS = Submission(pooling=POOLING, temperature=1.0, unknown_score=0.5)
 
 Statuses = dict[str, tuple[str, str]]
 Scores = dict[str, list[float]]
@@ -39,7 +39,7 @@ class Workspace:
         for seed, scores in seeds.items():
             path = self.predictions[f"{seed}/test/{name}"] = self.folder / f"{seed}_{name}.parquet"
             crops = [
-                {"video": video, "frame": frame, "track": frame % 2, "score": score, "held_out": True}
+                {"video": video, "frame": frame, "track": frame % 2, "epoch": 3, "score": score, "held_out": True}
                 for video, found in sorted(scores.items())
                 for frame, score in enumerate(found)
             ]
@@ -101,9 +101,21 @@ def test_the_files_are_these_bytes(workspace: Workspace) -> None:
     )
 
 
+def test_a_temperature_changes_the_ensembles_score_and_neither_the_models_nor_an_unknown_one(
+    workspace: Workspace,
+) -> None:
+    params = PARAMS.model_copy(update={"temperature": 2.0, "unknown_score": 0.875})
+    statuses = {"a.mp4": OK, "n.mp4": (tables.NO_FACE, "none")}
+    table, detail = workspace.part("p", statuses, {1: {"a.mp4": [0.875]}, 2: {"a.mp4": [0.925]}}).run(params)
+    # The models' mean is 0.9, of odds 9; a score of odds 3 is 0.75.
+    assert float(table[0]["label"]) == pytest.approx(0.75, abs=1e-6)
+    assert detail[0]["score_1"] == "0.875"
+    assert table[1] == {"filename": "n.mp4", "label": "0.875"}
+
+
 @pytest.mark.parametrize("status", [tables.NO_FACE, tables.DECODE_ERROR, tables.TOO_FEW_FRAMES])
 def test_a_video_that_no_model_could_score_gets_unknown_score_and_its_reason(workspace: Workspace, status: str) -> None:
-    params = Submission(pooling=POOLING, unknown_score=0.25)
+    params = PARAMS.model_copy(update={"unknown_score": 0.25})
     table, detail = workspace.part("p", {"a.mp4": (status, "the reason")}, {1: {}, 2: {}}).run(params)
     assert table == [{"filename": "a.mp4", "label": "0.25"}]
     assert detail[0]["reason"] == f"{status}: the reason; unknown_score 0.25"

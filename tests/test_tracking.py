@@ -1,192 +1,316 @@
-"""What MLflow is told of a training, and what its troubles cost."""
+"""What MLflow is told of a training while it trains, and what its troubles cost."""
 
 from __future__ import annotations
 
-import json
-import shutil
+import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
-import small_data
-from trueframe.files import sha256_file
-from trueframe.tracking import EXPERIMENT, MlflowTracker
-
-PARAMS = {"lr": 0.05, "batches_per_epoch": None, "seeds": [111, 555], "augmentation": {"flip": 0.5}}
-EPOCHS = ({"val_figure": 0.7, "lr": 0.1}, {"val_figure": 0.5, "lr": 0.05}, {"val_figure": 0.6, "lr": 0.0})
+import mlflow_stores
+import trainings
+from mlflow_stores import files, runs, steps, versions
+from trueframe.tracking import EvaluationTracker, MlflowTracker
 
 
 @pytest.fixture(autouse=True)
 def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new database, which takes MLflow ten seconds to make."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").get_experiment_by_name(EXPERIMENT)
-    return path
+    return mlflow_stores.database(tmp_path_factory)
 
 
 @pytest.fixture
-def folds(tmp_path: Path, database: Path) -> Path:
-    """The folds of a workspace, `tmp_path`, that has a database."""
-    shutil.copyfile(database, tmp_path / "mlflow.db")
-    return small_data.write(tmp_path).folds
+def root(tmp_path: Path, database: Path) -> Path:
+    """A workspace that has a database."""
+    return mlflow_stores.workspace(tmp_path, database)
 
 
-def start(workspace: Path, folds: Path, lines: list[str], seed: int = 111) -> MlflowTracker:
-    return MlflowTracker.start(workspace, seed, PARAMS, "abc", folds, lines.append)
+@contextmanager
+def started(root: Path, lines: list[str], seed: int = 111) -> Iterator[MlflowTracker]:
+    with MlflowTracker.start(root, seed, trainings.recipe(root), lines.append) as tracker:
+        yield tracker
 
 
-def runs(workspace: Path) -> list[Run]:
-    client = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    assert experiment is not None
-    return list(client.search_runs([experiment.experiment_id]))
+def tell(tracker: MlflowTracker, *numbers: int) -> None:
+    """Tell of these epochs."""
+    for row in trainings.epochs():
+        if row["epoch"] in numbers:
+            tracker.epoch(int(row["epoch"]), trainings.told(row))
 
 
-def test_a_training_is_a_run_with_its_recipe_its_data_and_its_epochs(tmp_path: Path, folds: Path) -> None:
+def break_off(root: Path, error: type[BaseException], *numbers: int) -> None:
+    """A training that tells of these epochs and then fails."""
+    with suppress(error), started(root, []) as tracker:
+        tell(tracker, *numbers)
+        raise error
+
+
+def test_a_training_is_a_run_with_its_recipe_and_its_epochs(root: Path) -> None:
     lines: list[str] = []
-    with start(tmp_path, folds, lines) as tracker:
-        for number, figures in enumerate(EPOCHS):
-            tracker.epoch(number, figures)
-            (live,) = runs(tmp_path)
+    with started(root, lines) as tracker:
+        for number in range(3):
+            tell(tracker, number)
+            (live,) = runs(root)
             assert live.info.status == "RUNNING"
-            assert live.data.metrics["lr"] == figures["lr"]
-    (run,) = runs(tmp_path)
+            assert live.data.metrics["lr"] == trainings.epochs()[number]["lr"]
+    (run,) = runs(root)
     assert lines == []
     assert run.info.status == "FINISHED"
-    assert run.data.params == {
-        "lr": "0.05",
-        "batches_per_epoch": "null",
-        "seeds": "[111, 555]",
-        "augmentation.flip": "0.5",
-    }
-    assert run.data.metrics == {"val_figure": 0.6, "lr": 0.0, "final.val_figure": 0.5, "final.lr": 0.05}
-    tags = {"trueframe.seed": "111", "recipe_digest": "abc", "git_commit": "unknown", "git_dirty": "unknown"}
+    assert run.info.run_name == "seed 111"
+    assert run.data.params["lr"] == "0.05"
+    assert run.data.params["batches_per_epoch"] == "null"
+    assert run.data.params["augmentation.flip"] == "0.5"
+    assert "seeds" not in run.data.params
+    digest = trainings.recipe(root).digest
+    tags = {"trueframe.seed": "111", "recipe_digest": digest, "git_commit": "unknown", "git_dirty": "unknown"}
     assert tags.items() <= run.data.tags.items()
-    history = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}").get_metric_history(run.info.run_id, "val_figure")
-    assert [(metric.step, metric.value) for metric in history] == [(0, 0.7), (1, 0.5), (2, 0.6)]
-    (given,) = run.inputs.dataset_inputs
-    digest = sha256_file(folds)
-    assert given.dataset.digest == digest[:36]
-    assert json.loads(given.dataset.profile) == {
-        "sha256": digest,
-        "crops": {"fake": 18, "real": 9},
-        "videos": {"fake": 6, "real": 3},
-    }
-    assert json.loads(given.dataset.source) == {"uri": "folds.parquet"}
-    assert (given.tags[0].key, given.tags[0].value) == ("mlflow.data.context", "training")
+    assert steps(root, run) == [(0, 0.75), (1, 0.5), (2, 0.625)]
 
 
-def test_final_figures_can_be_given(tmp_path: Path, folds: Path) -> None:
-    with start(tmp_path, folds, []) as tracker:
-        tracker.epoch(0, EPOCHS[0])
-        tracker.finish({"val_figure": 0.25})
-    (run,) = runs(tmp_path)
-    assert run.data.metrics["final.val_figure"] == 0.25
+def test_a_finished_training_leaves_its_files_its_best_figures_and_a_model(root: Path) -> None:
+    lines: list[str] = []
+    with started(root, lines) as tracker:
+        tell(tracker, 0, 1, 2)
+        record = trainings.finish(root, 111, trainings.recipe(root))
+        tracker.finished(record)
+    (run,) = runs(root)
+    assert lines == []
+    assert run.info.status == "FINISHED"
+    finals = {name: value for name, value in run.data.metrics.items() if name.startswith("final.")}
+    best = trainings.epochs()[1]
+    assert finals == {f"final.{name}": value for name, value in best.items()}
+    assert files(root, run) == ["history.csv", "history.png", "model", "record.json", "selection.json"]
+    held = mlflow_stores.client(root).download_artifacts(run.info.run_id, "selection.json", root / "small")
+    assert Path(held).read_bytes() == (root / "models/111/selection.json").read_bytes()
+    (version,) = versions(root)
+    assert version.run_id == run.info.run_id
 
 
-@pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
-def test_a_training_that_breaks_off_says_so(
-    tmp_path: Path, folds: Path, error: type[BaseException], status: str
+def test_a_killed_training_goes_on_in_its_run_and_tells_no_epoch_twice(root: Path) -> None:
+    break_off(root, KeyboardInterrupt, 0, 1)
+    (killed,) = runs(root)
+    assert killed.info.status == "KILLED"
+    with started(root, []) as tracker:
+        tell(tracker, 0, 1, 2)
+        (live,) = runs(root)
+        assert live.info.status == "RUNNING"
+    (run,) = runs(root)
+    assert run.info.run_id == killed.info.run_id
+    assert run.info.status == "FINISHED"
+    assert steps(root, run) == [(0, 0.75), (1, 0.5), (2, 0.625)]
+    assert len(run.inputs.dataset_inputs) == 4
+
+
+def test_another_seed_or_recipe_or_a_finished_run_is_not_gone_on_with(root: Path) -> None:
+    break_off(root, ValueError, 0)
+    with started(root, [], seed=555) as tracker:
+        tell(tracker, 0)
+    with MlflowTracker.start(root, 111, trainings.recipe(root, lr=0.1), [].append) as tracker:
+        tell(tracker, 0)
+    with started(root, [], seed=555) as tracker:
+        tell(tracker, 0)
+    told = sorted((run.data.tags["trueframe.seed"], run.data.params["lr"], run.info.status) for run in runs(root))
+    assert told == [
+        ("111", "0.05", "FAILED"),
+        ("111", "0.1", "FINISHED"),
+        ("555", "0.05", "FINISHED"),
+        ("555", "0.05", "FINISHED"),
+    ]
+
+
+def test_the_machine_is_watched_while_it_trains_and_in_this_store_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> None:
-        with start(tmp_path, folds, []) as tracker:
-            tracker.epoch(0, EPOCHS[0])
-            raise error
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    monkeypatch.chdir(root / "small")
+    with started(root, []) as tracker:
+        time.sleep(1)
+        tell(tracker, 0)
+    (run,) = runs(root)
+    assert 0 <= run.data.metrics["system/cpu_utilization_percentage"] <= 100
+    before = steps(root, run, "system/cpu_utilization_percentage")
+    time.sleep(0.5)
+    assert steps(root, run, "system/cpu_utilization_percentage") == before
+    assert not list((root / "small").glob("mlflow.db*"))
+    assert not list((root / "small").glob("mlruns*"))
 
-    with pytest.raises(error):
-        broken()
-    (run,) = runs(tmp_path)
-    assert run.info.status == status
-    assert "final.val_figure" not in run.data.metrics
+
+def test_an_epoch_that_could_not_be_told_is_told_with_the_next(root: Path) -> None:
+    lines: list[str] = []
+    with started(root, lines) as tracker:
+        tell(tracker, 0)
+        good = (root / "mlflow.db").read_bytes()
+        (root / "mlflow.db").write_bytes(b"no database " * 10000)
+        tell(tracker, 1)
+        (root / "mlflow.db").write_bytes(good)
+        tell(tracker, 2)
+    (run,) = runs(root)
+    assert len(lines) == 1
+    assert steps(root, run) == [(0, 0.75), (1, 0.5), (2, 0.625)]
+    assert run.info.status == "FINISHED"
 
 
-def test_the_commit_and_its_changes_are_told(tmp_path: Path, folds: Path) -> None:
+def test_an_evaluation_is_one_run_with_its_figures_and_files(root: Path) -> None:
+    record = trainings.evaluate(root)
+    lines: list[str] = []
+    for _ in range(2):
+        EvaluationTracker(root, lines.append).finished(record)
+    (run,) = runs(root)
+    assert lines == []
+    assert (run.info.run_name, run.info.status) == ("ensemble", "FINISHED")
+    assert run.data.metrics == {"held_out.auc": 0.75, "held_out.videos": 4.0}
+    assert run.data.tags["recipe_digest"] == record.recipe.digest
+    assert files(root, run) == ["metrics.json", "record.json", "roc.png"]
+
+
+def test_the_commit_and_its_changes_are_told(root: Path) -> None:
     def git(*words: str) -> str:
         who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
-        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(["git", *who, *words], cwd=root, check=True, capture_output=True, text=True).stdout
 
     git("init", "-q")
-    (tmp_path / ".gitignore").write_text("*\n!file\n")
-    (tmp_path / "file").write_text("a")
+    (root / ".gitignore").write_text("*\n!file\n")
+    (root / "file").write_text("a")
     git("add", "file")
     git("commit", "-q", "-m", "a")
     for dirty in ("false", "true"):
-        with start(tmp_path, folds, []):
+        with started(root, []):
             pass
-        newest = runs(tmp_path)[0]
+        newest = runs(root)[0]
         assert newest.data.tags["git_commit"] == git("rev-parse", "HEAD").strip()
         assert newest.data.tags["git_dirty"] == dirty
-        (tmp_path / "file").write_text("b")
+        (root / "file").write_text("b")
 
 
-def test_an_unreachable_server_costs_a_line_and_no_password(
-    tmp_path: Path, folds: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_server_costs_a_line_and_no_password(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:hush@127.0.0.1:{port}")
+    record = trainings.finish(root, 111, trainings.recipe(root))
     lines: list[str] = []
     begun = time.monotonic()
-    with start(tmp_path, folds, lines) as tracker:
-        for number, figures in enumerate(EPOCHS):
-            tracker.epoch(number, figures)
+    with started(root, lines) as tracker:
+        tell(tracker, 0, 1, 2)
+        tracker.finished(record)
+    EvaluationTracker(root, lines.append).finished(record)
     assert time.monotonic() - begun < 10
-    assert len(lines) == 1
-    assert f"MLflow (http://127.0.0.1:{port}) failed, the training goes on without it" in lines[0]
+    assert len(lines) == 2
+    assert f"MLflow (http://127.0.0.1:{port}) failed: " in lines[0]
+    assert lines[0].endswith("; the work goes on without it")
     assert "hush" not in lines[0]
 
 
-def test_a_server_that_never_answers_costs_seconds(
-    tmp_path: Path, folds: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")  # what the user sets is respected; ours is 5
+def test_a_server_that_never_answers_costs_seconds(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")  # what the user sets is respected; ours is 5
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{deaf.getsockname()[1]}")
         lines: list[str] = []
         begun = time.monotonic()
-        with start(tmp_path, folds, lines) as tracker:
-            tracker.epoch(0, EPOCHS[0])
+        with started(root, lines) as tracker:
+            tell(tracker, 0, 1, 2)
     assert time.monotonic() - begun < 10
     assert len(lines) == 1
 
 
-def test_a_database_that_breaks_in_mid_training_costs_a_line(tmp_path: Path, folds: Path) -> None:
+@pytest.mark.long
+def test_a_server_gets_it_all_and_may_fall_silent_before_the_upload(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    monkeypatch.chdir(root)
+    with mlflow_stores.server(root) as (address, silence):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        lines: list[str] = []
+        with started(root, lines) as tracker:
+            tell(tracker, 0, 1, 2)
+            tracker.finished(trainings.finish(root, 111, trainings.recipe(root)))
+        assert lines == []
+        (run,) = runs(root)
+        assert run.info.status == "FINISHED"
+        (version,) = versions(root)
+        assert version.source == f"mlflow-artifacts:/1/{run.info.run_id}/artifacts/model"
+        with started(root, lines, seed=555) as tracker:
+            tell(tracker, 0, 1, 2)
+            record = trainings.finish(root, 555, trainings.recipe(root))
+            silence()
+            begun = time.monotonic()
+            tracker.finished(record)
+        assert time.monotonic() - begun < 10
+        assert len(lines) == 1
+
+
+def test_a_database_that_breaks_in_mid_training_costs_a_line(root: Path) -> None:
+    trainings.finish(root, 111, trainings.recipe(root))
+    code = """
+import sys, time
+from pathlib import Path
+from trueframe import records
+from trueframe.tracking import MlflowTracker
+root = Path(sys.argv[1])
+record = records.read(root / "models/111/record.json")
+with MlflowTracker.start(root, 111, record.recipe, print) as tracker:
+    tracker.epoch(0, {"val_figure": 0.5})
+    (root / "mlflow.db").unlink()
+    (root / "mlflow.db").write_bytes(b"no database " * 10000)
+    time.sleep(0.5)
+    tracker.epoch(1, {"val_figure": 0.5})
+    tracker.finished(record)
+"""
+    environment = os.environ | {"MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.2"}
+    words = [sys.executable, "-c", code, str(root)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert line.startswith("MLflow (mlflow.db) failed: ")
+    assert line.endswith("; the work goes on without it")
+
+
+def test_a_registry_that_fails_costs_a_line_and_the_run_is_finished(root: Path) -> None:
     lines: list[str] = []
-    with start(tmp_path, folds, lines) as tracker:
-        tracker.epoch(0, EPOCHS[0])
-        (tmp_path / "mlflow.db").write_bytes(b"no database " * 10000)
-        for number, figures in enumerate(EPOCHS):
-            tracker.epoch(number, figures)
+    with closing(sqlite3.connect(root / "mlflow.db")) as tables:
+        tables.execute("DROP TABLE model_versions")
+    with started(root, lines) as tracker:
+        tell(tracker, 0, 1, 2)
+        tracker.finished(trainings.finish(root, 111, trainings.recipe(root)))
+    (run,) = runs(root)
+    assert run.info.status == "FINISHED"
+    assert "selection.json" in files(root, run)
     assert len(lines) == 1
-    assert lines[0].startswith("MLflow (mlflow.db) failed, the training goes on without it: ")
-    assert "\n" not in lines[0]
 
 
-def test_trainings_that_start_together_share_one_new_database(tmp_path: Path, folds: Path) -> None:
-    (tmp_path / "mlflow.db").unlink()
+def test_trainings_that_start_together_share_one_new_database(root: Path) -> None:
+    (root / "mlflow.db").unlink()
+    for seed in trainings.SEEDS:
+        trainings.finish(root, seed, trainings.recipe(root))
     code = """
 import sys
 from pathlib import Path
+from trueframe import records
 from trueframe.tracking import MlflowTracker
-workspace, folds, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-with MlflowTracker.start(workspace, seed, {}, "abc", folds, sys.exit) as tracker:
-    tracker.epoch(0, {"val_figure": seed})
+root, seed = Path(sys.argv[1]), sys.argv[2]
+record = records.read(root / f"models/{seed}/record.json")
+with MlflowTracker.start(root, int(seed), record.recipe, sys.exit) as tracker:
+    tracker.epoch(0, {"val_figure": 0.5})
+    tracker.finished(record)
 """
-    words = [sys.executable, "-c", code, str(tmp_path), str(folds)]
-    jobs = [subprocess.Popen([*words, str(seed)], stderr=subprocess.PIPE, text=True) for seed in (1, 2)]
+    words = [sys.executable, "-c", code, str(root)]
+    jobs = [subprocess.Popen([*words, str(seed)], stderr=subprocess.PIPE, text=True) for seed in trainings.SEEDS]
     assert [(job.communicate(timeout=120)[1], job.returncode) for job in jobs] == [("", 0)] * 2
-    assert sorted(run.data.tags["trueframe.seed"] for run in runs(tmp_path)) == ["1", "2"]
+    assert sorted(run.data.tags["trueframe.seed"] for run in runs(root)) == ["111", "555"]
+    assert sorted(version.tags["trueframe.seed"] for version in versions(root)) == ["111", "555"]
+    assert [int(version.version) for version in versions(root)] == [1, 2]

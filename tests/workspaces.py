@@ -27,6 +27,7 @@ TINY = {
     "models.encoder": "test_efficientnet",
     "models.size_px": 64,
     "models.epochs": 2,
+    "models.keep": 2,
     "models.batch_size": 4,
     "models.validation_every_n_frames": 10,
     "predictions.train_folds": "held_out",

@@ -22,7 +22,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+DEVICES = ("auto", "cpu", "cuda")
 Workers = Annotated[int, typer.Option(min=1, help="Processes that may work at once; the result is the same.")]
+Devices = Annotated[
+    int, typer.Option(min=1, help="GPUs, or processes on the CPU, that train one model together; sums depend on it.")
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]
 _ABOUT = {
     "index": "List a part's videos: label, original, digest, frames, status.",
@@ -38,6 +42,11 @@ _ABOUT = {
 }
 
 
+def _check(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UserError(f"{option} {value}: expected {', '.join(allowed[:-1])} or {allowed[-1]}")
+
+
 def _stage_command(stage: str) -> Callable[..., None]:
     units = STAGES[stage].units
     example = {
@@ -50,18 +59,72 @@ def _stage_command(stage: str) -> Callable[..., None]:
     help_text = "There is one." if units == "one" else f"Which one: a {units}, for one {example}."
     argument = typer.Argument(ONE if units == "one" else ..., help=help_text, show_default=False)
 
-    def command(unit: str = argument, workers: Workers = 1, device: Device = "auto") -> None:
+    def run(unit: str, workers: int, device: str, devices: int = 1) -> None:
         from trueframe import runner, workspace
 
-        if device not in ("auto", "cpu", "cuda"):
-            raise UserError(f"--device {device}: expected auto, cpu or cuda")
-        runner.run_unit(workspace.here(), stage, unit, workers, device)
+        _check("--device", device, DEVICES)
+        runner.run_unit(workspace.here(), stage, unit, workers, device, devices)
 
-    return command
+    def command(unit: str = argument, workers: Workers = 1, device: Device = "auto") -> None:
+        run(unit, workers, device)
+
+    def training(unit: str = argument, workers: Workers = 1, device: Device = "auto", devices: Devices = 1) -> None:
+        run(unit, workers, device, devices)
+
+    return training if stage == "models" else command
 
 
 for _stage in STAGES:
     app.command(_stage, help=_ABOUT[_stage])(_stage_command(_stage))
+
+
+@app.command("predict")
+def predict_command(
+    path: Annotated[Path, typer.Argument(help="A video, or a folder of videos; its subfolders are not searched.")],
+    form: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    workers: Workers = 1,
+    device: Device = "auto",
+    fake_above: Annotated[
+        float | None, typer.Option(help="Scores above this are fake.", show_default="submission.pooling.high")
+    ] = None,
+    real_below: Annotated[
+        float | None, typer.Option(help="Scores below this are real.", show_default="submission.pooling.low")
+    ] = None,
+) -> None:
+    """Score videos by the trained models. The exit status is 1 when a video could not be scored."""
+    from trueframe import listing, predict, workspace
+
+    _check("--format", form, listing.FORMATS)
+    _check("--device", device, DEVICES)
+    here = workspace.here()
+    pooling = here.params.submission.pooling
+    bands = predict.Bands(
+        pooling.high if fake_above is None else fake_above, pooling.low if real_below is None else real_below
+    )
+    rows = predict.predict(here, path, bands, workers, device)
+    listing.show(rows, form)
+    raise typer.Exit(1 if predict.unscored(rows) else 0)
+
+
+@app.command("augment-sheet")
+def augment_sheet(
+    crop: Annotated[
+        str | None,
+        typer.Argument(
+            help="train/<part>/<video>/<frame>_<track>.", show_default="the first fake with landmarks and a mask"
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("reports/augment-sheet.png"),
+    count: Annotated[int, typer.Option(min=1, max=100, help="How many epochs to show.")] = 14,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the training.", show_default="the first one")] = None,
+    epoch: Annotated[int, typer.Option(min=0, help="First epoch to show.")] = 0,
+) -> None:
+    """Draw what a training crop becomes, epoch by epoch, and what each kind of erasing takes away."""
+    from trueframe import sheet, workspace
+
+    here = workspace.here()
+    sheet.write(here, out, crop, here.params.models.seeds[0] if seed is None else seed, range(epoch, epoch + count))
+    print(out)
 
 
 @app.command()
@@ -104,6 +167,30 @@ def demo_data(out: Annotated[Path, typer.Argument(help="Where the parts go.")] =
     from trueframe import demo, report
 
     demo.write_demo(out, progress=report.counter("demo-data"))
+
+
+mlflow = typer.Typer(help="MLflow's registry and runs.", no_args_is_help=True)
+app.add_typer(mlflow, name="mlflow")
+
+
+@mlflow.command()
+def champion(
+    seed: Annotated[int | None, typer.Option(help="Of which model; else the best one.", show_default=False)] = None,
+) -> None:
+    """Make a model the champion, if it validated better than the present one and on the same data."""
+    from trueframe import registry, workspace
+
+    print(registry.crown(workspace.here(), seed))
+
+
+@mlflow.command()
+def rebuild() -> None:
+    """Make the runs and model versions that MLflow lacks, from the files that are here."""
+    from trueframe import rebuild as rebuilding
+    from trueframe import workspace
+
+    for line in rebuilding.rebuild(workspace.here()):
+        print(line, flush=True)
 
 
 @app.command()

@@ -19,12 +19,14 @@ from matplotlib.figure import Figure
 
 _DPI = 120
 _INK, _FAINT, _GRID, _CARD = "#2b2b2b", "#6b6b6b", "#dddddd", "#fcfcfb"
-_BLUE, _ORANGE, _GREEN = "#0072B2", "#D55E00", "#009E73"
+_BLUE, _ORANGE, _GREEN, _PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 _SETS: dict[str, tuple[str, dict[str, Any]]] = {
     "held_out": ("held-out fold", {"color": _BLUE, "marker": "o", "linestyle": "-"}),
     "test": ("test parts", {"color": _ORANGE, "marker": "s", "linestyle": (0, (5, 2))}),
 }
 _KINDS = {"held-out fold": (_BLUE, ""), "training fold": ("#b9b9b9", "///"), "test part": (_ORANGE, "...")}
+_HATCHES = {"held_out": "", "test": "..."}
+_CLASSES = {"real": (_GREEN, ""), "fake": (_PINK, "///")}
 _NO_SKILL = 0.693147  # ln 2: the log loss of a score of 0.5 for every video
 
 
@@ -41,6 +43,114 @@ def roc(path: Path, rows: pd.DataFrame, areas: Mapping[str, float | None]) -> No
         axes.set(xlabel="real videos taken for fake (share)", ylabel="fake videos found (share)", aspect="equal")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title="Fakes found against false alarms, ensemble")
         axes.legend(loc="lower right")
+
+
+def precision_recall(path: Path, rows: pd.DataFrame, means: Mapping[str, float | None]) -> None:
+    """The precision-recall curve of each set. rows: set, recall, precision; means: each set's average precision."""
+    with _card(path, (6, 6)) as figure:
+        axes = figure.subplots()
+        for name, found in rows.groupby("set", sort=False):
+            label, look = _SETS[str(name)]
+            points = look | {"marker": None}
+            axes.plot(
+                found["recall"],
+                found["precision"],
+                linewidth=2,
+                label=f"{label}, average precision {means[str(name)]:.3f}",
+                drawstyle="steps-pre",
+                **points,
+            )
+            # At the lowest threshold everything counts as fake, and the precision is the share of fakes.
+            axes.axhline(found["precision"].iloc[-1], color=look["color"], linestyle=":", linewidth=1.2)
+        _say_if_empty(axes, rows, "No set has labelled videos\nof both kinds, real and fake")
+        axes.plot([], [], color=_FAINT, linestyle=":", linewidth=1.2, label="guessing: the set's share of fakes")
+        axes.set(xlabel="fake videos found (share)", ylabel="fakes among those taken for fake (share)", aspect="equal")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title="How much of what is found is fake, ensemble")
+        axes.legend(loc="lower center")
+
+
+def histogram(path: Path, rows: pd.DataFrame) -> None:
+    """How many real and how many fake videos have which score, a panel per set.
+
+    rows: set, bin_centre, real, fake; bins of width 0.05.
+    """
+    names = list(dict.fromkeys(rows["set"]))
+    with _card(path, (7.5, 1.2 + 2.4 * max(1, len(names)))) as figure:
+        panels = figure.subplots(max(1, len(names)), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, name in zip(panels, names, strict=False):
+            found = rows[rows["set"] == name]
+            for side, (kind, (colour, hatch)) in zip((-1, 1), _CLASSES.items(), strict=True):
+                label = f"{kind} ({found[kind].sum():,})"
+                bars = {"width": 0.022, "color": colour, "hatch": hatch, "edgecolor": _CARD, "linewidth": 0}
+                axes.bar(found["bin_centre"] + side * 0.011, found[kind], label=label, **bars)
+            axes.set(ylabel="videos", title=f"Scores of the {_SETS[name][0]}, ensemble")
+            axes.yaxis.get_major_locator().set_params(integer=True)
+            axes.grid(visible=False, axis="x")
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=2)
+        _say_if_empty(panels[-1], rows, "No labelled videos with a score")
+        panels[-1].set(xlabel="score: probability of fake", xlim=(-0.02, 1.02))
+
+
+def pooling(path: Path, rows: pd.DataFrame) -> None:
+    """The log loss that each pooling rule would give on each set. rows: of rules.COLUMNS."""
+    names = {row.rule: f"{row.rule} (chosen)" if row.chosen else row.rule for row in rows.itertuples()}
+    notes = list(map(_figures, rows["log_loss"], rows["auc"]))
+    with _card(path, (7.5, 4)) as figure:
+        axes = figure.subplots()
+        _bars(axes, rows.assign(name=rows["rule"].map(names), note=notes))
+        _say_if_empty(axes, rows, "No labelled videos with a score")
+        axes.set(title="What each pooling rule would give, ensemble", xlabel="log loss of the videos (less is better)")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+
+
+def groups(path: Path, rows: pd.DataFrame) -> None:
+    """The log loss of each status and face size. rows: set, by, group, videos, unscored, log_loss."""
+    panels = {str(by): found for by, found in rows.groupby("by", sort=False)} or {"status": rows}
+    heights = [max(1, found["group"].nunique()) for found in panels.values()]
+    with _card(path, (7.5, 1.6 + 0.5 * len(panels) + 0.5 * sum(heights))) as figure:
+        several = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (by, found) in zip(several, panels.items(), strict=True):
+            _bars(axes, found.assign(name=found["group"], note=list(map(_counts, found["videos"], found["unscored"]))))
+            axes.set_title(f"Videos by {by}, ensemble")
+        _say_if_empty(several[-1], rows, "No labelled videos")
+        several[-1].set_xlabel("log loss of the scored videos (less is better)")
+        figure.legend(*several[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+
+
+def _bars(axes: Axes, rows: pd.DataFrame) -> None:
+    """A bar per row, the sets' side by side. rows: set, name (its place), log_loss (may be null), note (its text)."""
+    names = list(dict.fromkeys(rows["name"]))
+    for (key, (label, look)), side in zip(_SETS.items(), (-1, 1), strict=True):
+        found = rows[rows["set"] == key]
+        if found.empty:
+            continue
+        places = found["name"].map(names.index) + side * 0.2
+        lengths = found["log_loss"].astype(float).fillna(0)
+        bars = {
+            "height": 0.36,
+            "color": look["color"],
+            "hatch": _HATCHES[key],
+            "edgecolor": _CARD,
+            "linewidth": 0,
+        }
+        axes.barh(places, lengths, label=label, **bars)
+        for place, length, note in zip(places, lengths, found["note"], strict=True):
+            box = {"facecolor": _CARD, "edgecolor": "none", "pad": 1}
+            axes.annotate(note, (length, place), (4, 0), textcoords="offset points", va="center", fontsize=8, bbox=box)
+    axes.axvline(_NO_SKILL, color=_FAINT, linestyle=":", linewidth=1.2, label="always 0.5")
+    axes.set_yticks(range(len(names)), names)
+    # The notes need room on the right.
+    axes.set(ylim=(max(1, len(names)) - 0.4, -0.6), xlim=(0, 1.5 * max([_NO_SKILL, *rows["log_loss"].dropna()])))
+    axes.grid(visible=False, axis="y")
+
+
+def _figures(log_loss: float, auc: float | None) -> str:
+    return f"{log_loss:.4f}" + ("" if auc is None or pd.isna(auc) else f", AUC {auc:.3f}")
+
+
+def _counts(videos: int, unscored: int) -> str:
+    told = f"{videos:,} video{'' if videos == 1 else 's'}"
+    return f"{told}, {unscored:,} unscored" if unscored else told
 
 
 def calibration(path: Path, rows: pd.DataFrame, bins: int) -> None:

@@ -80,6 +80,13 @@ class Hashes:
             raise UserError(f"{path}: can't be read ({error.strerror}); give read permission or remove it") from error
         return f"md5:{digest.value}"
 
+    def known(self, path: Path) -> str | None:
+        """ "md5:<digest>" of a file, if DVC remembers it: nothing is hashed."""
+        from dvc_objects.fs.local import localfs
+
+        _, digest = self._repo.state.get(str(path), localfs)
+        return f"md5:{digest.value}" if digest else None
+
     @property
     def cache_types(self) -> list[str]:
         """How DVC links its cache into the workspace, as configured: some of reflink, hardlink, symlink, copy."""

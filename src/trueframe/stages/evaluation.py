@@ -2,32 +2,33 @@
 
 Two sets: `held_out`, the videos of the fold that the models did not train on, and `test`, the videos that labels.csv in
 the test parts name. Figures of `test` come twice: over all labelled videos, where one without a usable face counts with
-unknown_score as it does in the submission, and over the scored ones. The curves are the ensemble's, over scored videos.
-Training folds have a place in folds.csv and its plot alone, to show by how much models flatter what they have seen.
+unknown_score as it does in the submission, and over the scored ones. Curves, temperature, pooling rules and unseen
+parts are of the ensemble's scored videos. The fold is the models' validation: it chose their epochs, and chooses
+temperature and pooling rule here, so that its own figures flatter a little. Test parts choose nothing. Training folds
+have a place in folds.csv and its plot alone, to show by how much models flatter what they have seen.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
+from trueframe import curves, groups, plots, pooling, rules, sets, temperature, unseen
 from trueframe import metrics as figures
-from trueframe import plots, pooling, tables
-from trueframe.errors import UserError
 from trueframe.files import canonical_json
+from trueframe.intervals import intervals
+from trueframe.labels import read_labels
 
 if TYPE_CHECKING:
     from trueframe.params import Evaluation, Pooling
     from trueframe.tools import Tools
 
-LABELS = "labels.csv"
-_HEADER = ["filename", "label"]
-_FOLD_COLUMNS = ["set", "kind", "held_out", "videos", "model", "log_loss"]
+_HEADLINE = [figure for figure in figures.FIGURES if figure not in figures.RECALLS]
+_NOTHING: dict[str, dict[str, Any]] = {"ensemble": {}, "gain": {}, "intervals": {}}
 
 
 def run(
@@ -35,244 +36,141 @@ def run(
     unit: str,
     index: Mapping[str, Path],
     videos: Mapping[str, Path],
+    bboxes: Mapping[str, Path],
     folds: Path,
     predictions: Mapping[str, Path],
     raw: Mapping[str, Path],
-    metrics: Path,
-    details: Path,
-    roc: Path,
-    calibration: Path,
-    folds_table: Path,
-    roc_plot: Path,
-    calibration_plot: Path,
-    folds_plot: Path,
     params: Evaluation,
     tools: Tools,
+    **outputs: Path,
 ) -> dict[str, int]:
-    """Write the headline (metrics), all figures (details), three curves as CSV and a plot of each.
+    """Write the headline (metrics), all figures (details), tables as CSV and plots of them, to the paths in outputs.
 
-    index: of train parts; videos: the crops' videos of all parts; predictions: "<seed>/<part unit>" to table; raw: the
-    test parts' folders, where a labels.csv (filename,label with 0 real, 1 fake) may lie. Raises UserError when a
-    labels.csv is wrong.
+    index: of train parts; videos, bboxes: the crops' videos and the faces' boxes of all parts; predictions:
+    "<seed>/<part unit>" to table; raw: the test parts' folders, where a labels.csv (filename,label with 0 real, 1 fake)
+    may lie. outputs: a path for each output in the table of trueframe.dag. Raises UserError when a labels.csv is wrong.
     """
-    labels = {part: read_labels(raw[part], set(_statuses(videos[part]))) for part in sorted(raw)}
+    labels = {part: read_labels(raw[part], set(sets.statuses(videos[part]))) for part in sorted(raw)}
     scores = _scores(predictions, params.pooling, tools)
-    train = _train(index, videos, folds, scores)
-    test = _test(videos, labels, scores, params.unknown_score)
-    held_out = train[train["held_out"] & train["score"].notna()]
-    labelled = test[test["label"].notna()]
-    sets = {"held_out": held_out, "test": labelled[labelled["scored"]]}
-    report: dict[str, Any] = {"held_out": {"coverage": _train_coverage(train), "scored": _compare(held_out, params)}}
-    report["test"] = {"coverage": _test_coverage(test, labels)}
-    if len(labelled):
-        report["test"] |= {"all": _compare(labelled, params), "scored": _compare(sets["test"], params)}
-    metrics.write_text(canonical_json(_headline(report)), encoding="utf-8")
-    details.write_text(canonical_json(report), encoding="utf-8")
-    roc_rows = _stack({name: figures.roc(*_arrays(frame)) for name, frame in sets.items()})
-    bins = {name: figures.calibration(*_arrays(frame), params.calibration_bins) for name, frame in sets.items()}
-    calibration_rows = _stack(bins)
-    fold_rows = _fold_rows(train, labelled)
-    for path, rows in ((roc, roc_rows), (calibration, calibration_rows), (folds_table, fold_rows)):
-        rows.to_csv(path, index=False, lineterminator="\n")
-    plots.roc(
-        roc_plot, roc_rows, {name: report[name].get("scored", {}).get("ensemble", {}).get("auc") for name in sets}
-    )
-    plots.calibration(calibration_plot, calibration_rows, params.calibration_bins)
-    plots.folds(folds_plot, fold_rows)
-    counts = {
-        "metrics": len(report),
-        "details": len(report),
-        "roc": len(roc_rows),
-        "calibration": len(calibration_rows),
+    train = sets.train(index, videos, folds, scores[params.pooling.rule])
+    test = sets.test(videos, labels, scores[params.pooling.rule], params.unknown_score)
+    known = {"held_out": train[train["held_out"]], "test": test[test["label"].notna()]}
+    scored = {name: frame[frame["scored"]] for name, frame in known.items()}
+    crops = _crops(predictions, scored)
+    over_test = {"all": known["test"], "scored": scored["test"]} if len(known["test"]) else {}
+    report = {
+        "held_out": _of_set(sets.train_coverage(train), {"scored": scored["held_out"]}, crops["held_out"], params),
+        "test": _of_set(sets.test_coverage(test, labels), over_test, crops["test"], params),
     }
-    return counts | {"folds_table": len(fold_rows), "roc_plot": 1, "calibration_plot": 1, "folds_plot": 1}
+    arrays = {name: sets.arrays(frame) for name, frame in scored.items()}
+    tables = _curves(arrays, params.calibration_bins)
+    tables["folds_table"] = groups.by_fold(train, known["test"])
+    tables["groups_table"] = groups.by_status_and_size(known, bboxes, params.face_size_px)
+    tables["originals_table"] = groups.by_original(known["held_out"])
+    tables["pooling_table"], report["pooling"] = rules.compare(scored, scores, params.pooling.rule)
+    report["temperature"] = temperature.effect(arrays, params.calibration_bins, params.fit_temperature)
+    report["unseen_parts"] = unseen.leave_one_part_out(unseen.parts(train, scored["test"]))
+    return _write(report, tables, outputs, params.calibration_bins)
 
 
-def read_labels(part: Path, names: set[str]) -> dict[str, int] | None:
-    """Labels of a test part by filename, 0 real, 1 fake; None where its folder has no labels.csv.
-
-    names: the part's files. Raises UserError with file, line and value for other columns than filename,label, for
-    another label, a name that is not in the part, or one that comes twice.
-    """
-    path = part / LABELS
-    labels: dict[str, int] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if header != _HEADER:
-                raise UserError(
-                    f"{path}: line 1: {','.join(header)!r}: expected the columns {','.join(_HEADER)}; mend it"
-                )
-            for row in filter(None, reader):
-                name, label = _labelled(row, names, labels, f"{path}: line {reader.line_num}")
-                labels[name] = label
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: expected a text in UTF-8, found byte {error.object[error.start]:#x}; save it as UTF-8"
-        ) from error
-    except csv.Error as error:
-        raise UserError(f"{path}: line {reader.line_num}: not a CSV: {error}; mend it") from error
-    return labels
-
-
-def _labelled(row: list[str], names: set[str], before: Mapping[str, int], where: str) -> tuple[str, int]:
-    if len(row) != len(_HEADER):
-        raise UserError(
-            f"{where}: {','.join(row)!r}: expected {len(_HEADER)} values, filename and label; mend the line"
-        )
-    name, label = row
-    if label not in ("0", "1"):
-        raise UserError(f"{where}: label {label!r} of {name}: expected 0 (real) or 1 (fake); mend the line")
-    if name not in names:
-        raise UserError(f"{where}: {name!r}: expected the name of a file of this part; add the file or remove the line")
-    if name in before:
-        raise UserError(f"{where}: {name!r}: expected each name once, found it on an earlier line too; remove one")
-    return name, int(label)
-
-
-def _statuses(videos: Path) -> dict[str, str]:
-    return {row["video"]: row["status"] for row in tables.read_rows(videos, ["video", "status"])}
-
-
-def _scores(predictions: Mapping[str, Path], pooled: Pooling, tools: Tools) -> dict[str, pd.DataFrame]:
-    """The ensemble's and each model's scores of every part's videos, as pooling.ensemble gives them."""
+def _scores(predictions: Mapping[str, Path], pooled: Pooling, tools: Tools) -> dict[str, dict[str, pd.DataFrame]]:
+    """By pooling rule and part, the scores of the videos by the ensemble and each model: pooling.ensemble's tables."""
     parts = pooling.by_part(predictions)
-    scores = {}
+    scores: dict[str, dict[str, pd.DataFrame]] = {rule: {} for rule in pooling.RULES}
     with tools.progress.task(len(parts), "parts") as advance:
         for part, paths in parts.items():
-            scores[part] = pooling.ensemble(paths, pooled).reset_index()
+            for rule, found in scores.items():
+                found[part] = pooling.ensemble(paths, pooled.model_copy(update={"rule": rule})).reset_index()
             advance(1)
     return scores
 
 
-def _train(
-    index: Mapping[str, Path], videos: Mapping[str, Path], folds: Path, scores: Mapping[str, pd.DataFrame]
-) -> pd.DataFrame:
-    """A row per file of a train part: label, status, fold (null without crops), held_out and scores."""
-    dealt = tables.read(folds, ["part", "video", "fold"]).drop_duplicates()
-    frames = []
-    for part in sorted(index):
-        frame = tables.read(index[part], ["video", "label"]).assign(part=part)
-        frame["status"] = frame["video"].map(_statuses(videos[part]))
-        frame = frame.merge(dealt, on=["part", "video"], how="left")
-        frames.append(frame.merge(scores[part], on="video", how="left"))
-    train = pd.concat(frames, ignore_index=True)
-    train["fold"] = train["fold"].astype("Int32")
-    # Every fold that the models left out, also its videos that have no score.
-    left_out = train.loc[train["held_out"].eq(True), "fold"].unique()
-    return train.assign(held_out=train["fold"].isin(left_out) & train["fold"].notna())
+def _crops(predictions: Mapping[str, Path], scored: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The crops of each set's scored videos: their label, the ensemble's score and each model's."""
+    parts = pooling.by_part(predictions)
+    found = {}
+    for name, frame in scored.items():
+        crops = [
+            pooling.crops(parts[str(part)]).merge(videos[["video", "label"]], on="video")
+            for part, videos in frame.groupby("part", sort=True)
+        ]
+        found[name] = pd.concat(crops, ignore_index=True) if crops else frame[["label", "score"]]
+    return found
 
 
-def _test(
-    videos: Mapping[str, Path],
-    labels: Mapping[str, Mapping[str, int] | None],
-    scores: Mapping[str, pd.DataFrame],
-    unknown_score: float,
-) -> pd.DataFrame:
-    """A row per file of a test part: label (may be null), status, scored and scores.
-
-    A video that is not scored has unknown_score in each of them.
-    """
-    frames = []
-    for part in sorted(labels):
-        statuses = _statuses(videos[part])
-        frame = pd.DataFrame({"video": list(statuses), "status": list(statuses.values()), "part": part})
-        frame["label"] = frame["video"].map(labels[part] or {}).astype("Int8")
-        frame = frame.merge(scores[part], on="video", how="left")
-        frames.append(frame.assign(scored=frame["score"].notna()))
-    if not frames:
-        return pd.DataFrame(columns=["video", "status", "part", "label", "score", "scored"]).astype({"scored": bool})
-    test = pd.concat(frames, ignore_index=True)
-    columns = ["score", *(f"score_{seed}" for seed in _seeds(test))]
-    test[columns] = test[columns].fillna(unknown_score)
-    return test
+def _of_set(
+    coverage: dict[str, Any], over: Mapping[str, pd.DataFrame], crops: pd.DataFrame, params: Evaluation
+) -> dict[str, Any]:
+    """A set's coverage, the figures over each of its tables of videos with their intervals, and those of its crops."""
+    found: dict[str, Any] = {"coverage": coverage}
+    for name, frame in over.items():
+        (labels, scores), models = sets.arrays(frame), sets.models(frame)
+        clusters = frame["cluster"].to_numpy(dtype=str)
+        found[name] = figures.compare(labels, scores, models, params)
+        found[name]["intervals"] = intervals(labels, scores, models, clusters, params)
+    if over:
+        found["crops"] = figures.compare(*sets.arrays(crops), sets.models(crops), params, "crops")
+    return found
 
 
-def _seeds(frame: pd.DataFrame) -> list[int]:
-    return sorted(int(str(column).removeprefix("score_")) for column in frame if str(column).startswith("score_"))
+def _curves(arrays: Mapping[str, tuple[figures.Labels, figures.Scores]], bins: int) -> dict[str, pd.DataFrame]:
+    """The rows of each curve, one set under the other, with the set's name in the first column."""
+    made: dict[str, Callable[[figures.Labels, figures.Scores], pd.DataFrame]] = {
+        "roc": curves.roc,
+        "precision_recall": curves.precision_recall,
+        "calibration": partial(curves.calibration, bins=bins),
+        "histogram": curves.histogram,
+    }
+    stacked = {}
+    for curve, make in made.items():
+        rows = pd.concat([make(*found).assign(set=name) for name, found in arrays.items()], ignore_index=True)
+        stacked[curve] = rows[["set", *(column for column in rows if column != "set")]]
+    return stacked
 
 
-def _arrays(frame: pd.DataFrame, column: str = "score") -> tuple[figures.Labels, figures.Scores]:
-    return frame["label"].to_numpy(dtype=np.int64), frame[column].to_numpy(dtype=np.float64)
+def _write(
+    report: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], outputs: Mapping[str, Path], bins: int
+) -> dict[str, int]:
+    """Write all outputs; returns the number of items of each."""
+    headline = _headline(report)
+    for name, figures_found in (("metrics", headline), ("details", report)):
+        outputs[name].write_text(canonical_json(figures_found), encoding="utf-8")
+    for name, rows in tables.items():
+        rows.to_csv(outputs[name], index=False, lineterminator="\n")
+    drawn = _draw(tables, report, outputs, bins)
+    counts = {"metrics": len(headline), "details": len(report)} | {name: len(rows) for name, rows in tables.items()}
+    return counts | dict.fromkeys(drawn, 1)
 
 
-def _compare(frame: pd.DataFrame, params: Evaluation) -> dict[str, Any]:
-    labels, scores = _arrays(frame)
-    seeds = {seed: _arrays(frame, f"score_{seed}")[1] for seed in _seeds(frame)}
-    return figures.compare(labels, scores, seeds, params.threshold, params.log_loss_clip)
+def _draw(
+    tables: Mapping[str, pd.DataFrame], report: Mapping[str, Any], outputs: Mapping[str, Path], bins: int
+) -> list[str]:
+    """Draw the plots; returns their names."""
+    ensemble = {name: report[name].get("scored", {}).get("ensemble", {}) for name in ("held_out", "test")}
+    areas = {figure: {name: found.get(figure) for name, found in ensemble.items()} for figure in figures.GAINS[:2]}
+    plots.roc(outputs["roc_plot"], tables["roc"], areas["auc"])
+    plots.precision_recall(outputs["precision_recall_plot"], tables["precision_recall"], areas["average_precision"])
+    plots.calibration(outputs["calibration_plot"], tables["calibration"], bins)
+    plots.histogram(outputs["histogram_plot"], tables["histogram"])
+    plots.folds(outputs["folds_plot"], tables["folds_table"])
+    plots.pooling(outputs["pooling_plot"], tables["pooling_table"])
+    plots.groups(outputs["groups_plot"], tables["groups_table"])
+    return [name for name in outputs if name.endswith("_plot")]
 
 
 def _headline(report: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     """What runs are compared by, per set: the ensemble's figures, what it gains over the mean model, how many videos.
 
-    Figures are null where the set does not define them. videos: how many have a label; scored: how many of them have a
-    score. Figures of held_out are over the scored videos, those of test over all, as the submission is judged.
+    Figures are null where the set does not define them. log_loss_low and log_loss_high: the 95 % interval. videos: how
+    many have a label; scored: how many of them have a score. Figures of held_out are over the scored videos, those of
+    test over all, as the submission is judged.
     """
     headline: dict[str, dict[str, float | None]] = {}
     for name, counted, videos in (("held_out", "scored", "held_out"), ("test", "all", "labelled")):
-        coverage, found = report[name]["coverage"], report[name].get(counted, {"ensemble": {}, "gain": {}})
-        headline[name] = {figure: found["ensemble"].get(figure) for figure in figures.LOSSES + figures.GAINS}
+        coverage, found = report[name]["coverage"], report[name].get(counted, _NOTHING)
+        interval = found["intervals"].get("ensemble", {}).get("log_loss", {})
+        headline[name] = {figure: found["ensemble"].get(figure) for figure in _HEADLINE}
+        headline[name] |= {f"log_loss_{end}": interval.get(end) for end in ("low", "high")}
         headline[name] |= {"log_loss_gain": found["gain"].get("log_loss")}
         headline[name] |= {"videos": coverage[videos], "scored": coverage["scored"]}
     return headline
-
-
-def _by_status(frame: pd.DataFrame) -> dict[str, int]:
-    return {str(status): int(count) for status, count in frame["status"].value_counts().sort_index().items()}
-
-
-def _train_coverage(train: pd.DataFrame) -> dict[str, Any]:
-    """Where the files of the train parts are: videos = held_out + trained + the sums of without_crops and unlabelled.
-
-    A video without crops is in no fold, so it is told by its status alone. scored: how many of held_out have a score.
-    """
-    labelled = train["label"].notna()
-    dealt = labelled & train["fold"].notna()
-    held_out = train["held_out"]
-    return {
-        "videos": len(train),
-        "folds": " ".join(map(str, sorted(train.loc[held_out, "fold"].unique()))),
-        "held_out": int(held_out.sum()),
-        "scored": int((held_out & train["score"].notna()).sum()),
-        "trained": int((dealt & ~held_out).sum()),
-        "without_crops": _by_status(train[labelled & ~dealt]),
-        "unlabelled": _by_status(train[~labelled]),
-    }
-
-
-def _test_coverage(test: pd.DataFrame, labels: Mapping[str, Mapping[str, int] | None]) -> dict[str, Any]:
-    """videos = labelled + unlabelled files; labelled = scored + the sum of unscored, which is told by status."""
-    labelled = test["label"].notna()
-    return {
-        "videos": len(test),
-        "labelled": int(labelled.sum()),
-        "unlabelled": int((~labelled).sum()),
-        "scored": int((labelled & test["scored"]).sum()),
-        "unscored": _by_status(test[labelled & ~test["scored"]]),
-        "parts": len(labels),
-        "parts_without_labels_csv": [part for part, found in labels.items() if found is None],
-    }
-
-
-def _stack(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The sets' rows, one set under the other, with the set's name in the first column."""
-    frame = pd.concat([part.assign(set=name) for name, part in rows.items()], ignore_index=True)
-    return frame[["set", *(column for column in frame if column != "set")]]
-
-
-def _fold_rows(train: pd.DataFrame, labelled: pd.DataFrame) -> pd.DataFrame:
-    """A row per fold or test part and model: its videos' log loss. Of a test part's, all labelled videos count."""
-    rows: list[tuple[str, str, bool, int, str, float | None]] = []
-    groups = [(f"fold {fold}", frame) for fold, frame in train[train["score"].notna()].groupby("fold", sort=True)]
-    groups += [(str(part), frame) for part, frame in labelled.groupby("part", sort=True)]
-    for name, frame in groups:
-        fold = name.startswith("fold ")
-        held_out = not fold or bool(frame["held_out"].any())
-        kind = "test part" if not fold else "held-out fold" if held_out else "training fold"
-        columns = {"ensemble": "score"} | {str(seed): f"score_{seed}" for seed in _seeds(frame)}
-        for model, column in columns.items():
-            rows.append((name, kind, held_out, len(frame), model, figures.log_loss(*_arrays(frame, column))))
-    return pd.DataFrame(rows, columns=_FOLD_COLUMNS)

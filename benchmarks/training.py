@@ -1,0 +1,217 @@
+"""How fast a training is, beside a bare forward and backward pass of the same timm network on random tensors.
+
+`python benchmarks/training.py ENCODER SIZE_PX BATCH BATCHES [PRECISION]` measures one network, on a GPU where one is.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import timm
+import torch
+from skimage import data as pictures
+from torch.utils.data import DataLoader
+
+from trueframe import archive, dataset, images, params, sampling, scoring, tables
+from trueframe.augment import Augment
+from trueframe.progress import Progress
+from trueframe.stages import models
+from trueframe.tools import Tools
+
+ROUNDS = 5
+REPO = Path(__file__).parents[1]
+_CROP = (400, 320)  # about what a 1080p video gives
+_PARTS = ("train/a", "train/b")
+_PER_LABEL = 32
+_FOLD = {"train/a": 0, "train/b": 1}
+
+
+@dataclass
+class Clock(Progress):
+    """Notes when each batch was done."""
+
+    title: str = ""
+    times: list[float] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    @contextmanager
+    def task(self, total: int, unit: str, what: str = "") -> Iterator[Callable[[int], None]]:
+        def advance(count: int) -> None:
+            self.times.append(time.perf_counter())
+            self.sizes.append(count)
+
+        yield advance
+
+
+class Waited(DataLoader[Any]):
+    """A loader that counts how long the training waits for it."""
+
+    seconds: ClassVar[list[float]] = []
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        batches = super().__iter__()
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            Waited.seconds.append(time.perf_counter() - start)
+            if batch is None:
+                return
+            yield batch
+
+
+def write(folder: Path) -> dict[str, Any]:
+    """Crops of a portrait, with landmarks and masks, as the stages are given them."""
+    portrait = cv2.resize(pictures.astronaut()[0:240, 130:322], _CROP[::-1], interpolation=cv2.INTER_CUBIC)
+    found: dict[str, Any] = {"crops": {}, "landmarks": {}, "masks": {}, "changes": {}}
+    rows: list[dict[str, Any]] = []
+    for part in _PARTS:
+        place = folder / part
+        place.mkdir(parents=True)
+        for name, suffix in (("crops", "zip"), ("landmarks", "parquet"), ("masks", "zip"), ("changes", "parquet")):
+            found[name][part] = place / f"{name}.{suffix}"
+        _write_part(part, portrait, {name: paths[part] for name, paths in found.items()}, rows)
+    tables.write(folder / "folds.parquet", rows, tables.FOLDS)
+    return found | {"folds": folder / "folds.parquet"}
+
+
+def _write_part(part: str, portrait: Any, paths: Mapping[str, Path], rows: list[dict[str, Any]]) -> None:
+    stream = np.random.default_rng(0)
+    points = dict(zip(tables.LANDMARK_COLUMNS, (115, 170, 205, 170, 160, 220, 120, 265, 200, 265), strict=True))
+    faces = [{"video": "real.mp4", "frame": 10 * number, "track": 0} for number in range(_PER_LABEL)]
+    tables.write(paths["landmarks"], [face | {"found": True} | points for face in faces], tables.LANDMARKS)
+    with archive.Writer(paths["crops"]) as crops, archive.Writer(paths["masks"]) as masks:
+        for video in ("fake.mp4", "real.mp4"):
+            for number in range(_PER_LABEL):
+                noisy = np.clip(portrait + stream.normal(0, 4, portrait.shape), 0, 255).astype(np.uint8)
+                crops.add(archive.member_name(video, 10 * number, 0), images.png(noisy))
+        mask = np.zeros(_CROP, np.uint8)
+        mask[150:280, 100:230] = cv2.GaussianBlur(stream.integers(0, 255, (130, 130)).astype(np.uint8), (9, 9), 3)
+        for number in range(_PER_LABEL):
+            masks.add(archive.member_name("fake.mp4", 10 * number, 0), images.png(mask))
+    changes = []
+    for member in archive.members(paths["masks"]):
+        video, frame, track = archive.parse_member(member.name)
+        face = {"video": video, "frame": frame, "track": track, "changed_px": 9000}
+        changes.append(face | {"offset": member.offset, "size": member.size})
+    tables.write(paths["changes"], changes, tables.MASKS)
+    for member in archive.members(paths["crops"]):
+        video, frame, track = archive.parse_member(member.name)
+        face = {"part": part, "video": video, "frame": frame, "track": track, "label": int(video == "fake.mp4")}
+        place = {"offset": member.offset, "size": member.size, "fold": _FOLD[part], "original": "real.mp4"}
+        rows.append(face | place)
+
+
+def settings(encoder: str, size_px: int, batch: int, precision: str, steps: int) -> params.Models:
+    """The winner's recipe for a network, short."""
+    preset = params.load(REPO / "presets/dfdc.yaml").models.model_dump()
+    small = {"encoder": encoder, "weights": "none", "size_px": size_px, "batch_size": batch, "precision": precision}
+    small |= {"threads": 1, "epochs": 1, "batches_per_epoch": steps, "validation_every_n_frames": 230}
+    return params.Models.model_validate(preset | small)
+
+
+def bare(section: params.Models, steps: int, device: str) -> float:
+    """Images per second of forward and backward passes on random tensors, with the optimizer's step."""
+    torch.manual_seed(0)
+    net = timm.create_model(section.encoder, num_classes=1, drop_path_rate=section.drop_path).to(device).train()
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    tensors = torch.randn(section.batch_size, 3, section.size_px, section.size_px, device=device)
+    tensors = tensors.to(memory_format=torch.channels_last)  # as decoded images are; without, it takes a quarter longer
+    targets = torch.arange(section.batch_size, device=device) % 2
+    kind = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}[section.precision]
+    times = []
+    for _ in range(steps + 1):
+        with torch.autocast(device, kind, enabled=kind is not None):
+            logits = net(tensors)[:, 0]
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), targets.float())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter())
+    return section.batch_size * steps / (times[-1] - times[0])
+
+
+def ours(section: params.Models, found: Mapping[str, Any], workers: int, device: str) -> tuple[float, float]:
+    """Images per second of our training after its first batch, and the share of that time that it waits for crops."""
+    with tempfile.TemporaryDirectory() as name:
+        outputs: dict[str, Any] = {key: Path(name) / key for key in ("history", "selection")}
+        weights: Sequence[Path] = tuple(Path(name) / f"weights_{rank}" for rank in range(section.keep))
+        clock = Clock()
+        Waited.seconds.clear()
+        tools = Tools(workers=workers, device=device, progress=clock)
+        models.run(unit="111", **found, weights=weights, **outputs, params=section, tools=tools)
+    steps = section.batches_per_epoch or 0
+    seconds = clock.times[steps - 1] - clock.times[0]
+    return sum(clock.sizes[1:steps]) / seconds, sum(Waited.seconds[1:steps]) / seconds
+
+
+def throughput(
+    folder: Path, encoder: str, size_px: int, batch: int, steps: int, precision: str = "32-true"
+) -> dict[str, Any]:
+    """Our training beside the bare passes, in turn. On a CPU one thread each, ours with another process for crops."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    section = settings(encoder, size_px, batch, precision, steps)
+    scoring.prepare(device, 1)
+    torch.use_deterministic_algorithms(False)
+    found = write(folder / encoder)
+    models.DataLoader = Waited  # type: ignore[misc]
+    rates, waits = [], []
+    for _ in range(ROUNDS):
+        reference = bare(section, steps - 1, device)
+        rate, wait = ours(section, found, 8 if device == "cuda" else 2, device)
+        rates.append((rate, reference))
+        waits.append(wait)
+    return {
+        "images_per_s": statistics.median(rate for rate, _ in rates),
+        "reference_images_per_s": statistics.median(reference for _, reference in rates),
+        "ratio": statistics.median(rate / reference for rate, reference in rates),
+        "waiting": statistics.median(waits),
+        "what": f"{encoder} at {size_px} px, batches of {batch}, {precision}, {device}",
+    }
+
+
+def loading(folder: Path) -> dict[str, float]:
+    """Bytes of a crop, and milliseconds to read and decode it, and to change it as the winner's recipe does."""
+    dataset.one_thread()
+    found = write(folder / "loading")
+    table = dataset.faces(found["folds"], found["landmarks"], found["changes"])
+    crops = dataset.Crops.of(table, found["crops"], found["masks"])
+    section = settings("tf_efficientnet_b7", 380, 2, "32-true", 2)
+    items = dataset.TrainingSet(crops, Augment(section.augmentation, section.size_px), 111)
+    rows = sampling.training_rows(table, section).rows
+    read, change = [], []
+    for _ in range(ROUNDS):
+        for row in rows.tolist():
+            start = time.perf_counter()
+            crops.image(row)
+            middle = time.perf_counter()
+            items[row, 0, 0]
+            end = time.perf_counter()
+            read.append(middle - start)
+            change.append(end - middle - read[-1])
+    return {
+        "bytes": float(table["size"].mean()),
+        "read_ms": 1000 * statistics.median(read),
+        "change_ms": 1000 * statistics.median(change),
+    }
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        words: list[Any] = [sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), *sys.argv[5:]]
+        print(json.dumps(throughput(Path(temporary), *words), indent=2))
