@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import safetensors.torch
+import timm
 import torch
 
 from trueframe import card, network
@@ -66,6 +67,19 @@ def test_equal_weights_are_equal_bytes_in_every_process(tmp_path: Path) -> None:
 
 def test_a_transformer_takes_the_size_that_is_asked_for() -> None:
     assert built("test_vit", size_px=48)(torch.zeros(2, 48, 48, 3, dtype=torch.uint8)).shape == (2,)
+
+
+@pytest.mark.parametrize("encoder", sorted(timm.list_models("test_*")))
+def test_each_of_timms_small_families_learns_and_comes_back(encoder: str, tmp_path: Path) -> None:
+    """timm keeps a tiny member of its main families; one that knows no drop path does without."""
+    torch.manual_seed(0)
+    made = network.build(encoder, "none", size_px=96, holdout_fold=0, drop_path=0.1, dropout=0.1).train()
+    images = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8)
+    made(images).square().sum().backward()
+    assert any(value.grad is not None and value.grad.abs().sum() > 0 for value in made.parameters())
+    network.save(made, tmp_path / "weights.safetensors", 0)
+    with torch.inference_mode():
+        assert torch.equal(network.load(tmp_path / "weights.safetensors")(images), made.eval()(images))
 
 
 def test_a_file_fills_all_but_the_last_layer(tmp_path: Path) -> None:

@@ -244,9 +244,7 @@ def _rows(made: _Tables, params: Params, names: Mapping[str, str], bands: Bands)
             file=names[row["filename"]],
             score=row["score"],
             verdict=bands.verdict(row["score"]) if row["crops"] else UNKNOWN,
-            frames=len(bboxes.sampled("test", frames[row["filename"]], params.bboxes))
-            if row["filename"] in frames
-            else 0,
+            frames=frames.get(row["filename"], 0),
             faces=row["crops"],
             tracks=tuple(tracks.get(row["filename"], ())),
             status=row["status"],

@@ -32,8 +32,8 @@ class Training:
 def training_rows(table: pd.DataFrame, params: Models) -> Training:
     """What may train, of the rows of dataset.faces. Raises UserError when a class is absent.
 
-    With params.min_changed_pixels, a crop whose mask has fewer is left out, and so is every crop of a track most of whose
-    masks have fewer, since it is the person of a fake that was not swapped: noise changes some of those masks, too.
+    With params.min_changed_pixels, a crop whose mask has fewer is left out, and so is every crop of a track most of
+    whose masks have fewer, since it is the person of a fake that was not swapped: noise changes some of those masks.
     """
     rows = np.flatnonzero(table["fold"].to_numpy() != params.holdout_fold)
     found = Training(rows, 0, 0)
@@ -104,8 +104,8 @@ class Batches:
     ) -> None:
         """rows, labels: as for balanced_epoch; size: draws in a batch; most: batches in an epoch, None for all.
 
-        An incomplete last batch is left out, unless it is the only one. Of each batch, `rank` takes every `ranks`-th draw
-        from its own number on, so that together the ranks take each once.
+        An incomplete last batch is left out, unless it is the only one. Of each batch, `rank` takes every `ranks`-th
+        draw from its own number on, so that together the ranks take each once.
         """
         self._rows, self._labels, self._seed, self._size = rows, labels, seed, size
         self._rank, self._ranks = rank, ranks

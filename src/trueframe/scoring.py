@@ -53,8 +53,8 @@ def scores(
     """Probability of fake by each network, float64 of shape (networks, images), in the order of the batches.
 
     networks: give logits for uint8 of shape (n, side, side, 3), in evaluation mode; load: gives the image of a number
-    and runs in `workers` threads, a batch ahead (OpenCV lets them work at once); numbers: of the images, batch by batch;
-    advance: hears how many more are scored.
+    and runs in `workers` threads, a batch ahead (OpenCV lets them work at once); numbers: of the images, batch by
+    batch; advance: hears how many more are scored.
     """
     logits = []
     with torch.inference_mode():
