@@ -23,11 +23,12 @@ import torch
 from skimage import data as pictures
 from torch.utils.data import DataLoader
 
-from trueframe import archive, dataset, images, params, sampling, scoring, tables
-from trueframe.augment import Augment
+from trueframe import archive, dataset, images, params, scoring, tables
 from trueframe.progress import Progress
 from trueframe.stages import models
 from trueframe.tools import Tools
+from trueframe.training import sampling
+from trueframe.training.augment import Augment
 
 ROUNDS = 5
 REPO = Path(__file__).parents[1]

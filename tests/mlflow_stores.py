@@ -22,8 +22,8 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 import trainings
-from trueframe.registry import MODEL
-from trueframe.store import EXPERIMENT
+from trueframe.tracking.registry import MODEL
+from trueframe.tracking.store import EXPERIMENT
 
 
 def database(factory: pytest.TempPathFactory) -> Path:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 import small_data
-from trueframe import dataset, erasing, params
-from trueframe.augment import Augment
+from trueframe import dataset, params
 from trueframe.dataset import generator
+from trueframe.training import erasing
+from trueframe.training.augment import Augment
 
 ROOT = Path(__file__).parents[1]
 ERASING = ("erase_landmarks", "erase_eyes", "erase_mouth", "erase_nose", "erase_hull", "erase_half")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trueframe import curves
+from trueframe.figures import curves
 
 LABELS = np.array([1, 0, 1])
 SCORES = np.array([0.8, 0.6, 0.5])

@@ -23,11 +23,12 @@ from torch import nn
 
 import small_data
 from test_models import digests, section, train
-from trueframe import distributed, gpus, sampling
-from trueframe.distributed import Place
+from trueframe import gpus
 from trueframe.errors import UserError
-from trueframe.loss import balanced_bce
 from trueframe.tools import Tools
+from trueframe.training import distributed, sampling
+from trueframe.training.distributed import Place
+from trueframe.training.loss import balanced_bce
 
 
 @pytest.fixture(scope="module")

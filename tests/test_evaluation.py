@@ -13,9 +13,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from evaluations import POOLING, params
-from trueframe import metrics, tables
+from trueframe import tables
 from trueframe.dag import STAGES
 from trueframe.errors import UserError
+from trueframe.figures import metrics
 from trueframe.params import Evaluation
 from trueframe.stages import evaluation
 from trueframe.tools import Tools

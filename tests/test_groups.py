@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from evaluations import rows
-from trueframe import groups, tables
+from trueframe import tables
+from trueframe.figures import groups
 
 NAN = float("nan")
 COLUMNS = ["part", "video", "original", "label", "status", "scored", "score"]

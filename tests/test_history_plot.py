@@ -9,7 +9,7 @@ import matplotlib as mpl
 import pytest
 
 import trainings
-from trueframe import history_plot
+from trueframe.tracking import history_plot
 
 
 def test_the_bytes_depend_on_the_rows_and_the_kept_epochs_alone(

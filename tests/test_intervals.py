@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluations import params
-from trueframe import metrics
-from trueframe.intervals import draws, intervals, weighted_figures
+from trueframe.figures import metrics
+from trueframe.figures.intervals import draws, intervals, weighted_figures
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import pytest
 from dvc.repo import Repo
 
 import trainings
-from trueframe import lineage
 from trueframe.raw import Hashes
+from trueframe.tracking import lineage
 
 RAW_DVC = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  nfiles: 9\n  path: raw\n"
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluations import params
-from trueframe import metrics
+from trueframe.figures import metrics
 
 LABELS = np.array([1, 0, 1])
 SCORES = np.array([0.8, 0.6, 0.5])

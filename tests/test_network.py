@@ -82,6 +82,15 @@ def test_each_of_timms_small_families_learns_and_comes_back(encoder: str, tmp_pa
         assert torch.equal(network.load(tmp_path / "weights.safetensors")(images), made.eval()(images))
 
 
+@pytest.mark.parametrize(
+    ("encoder", "drops", "key"),
+    [("vgg11", {"drop_path": 0.2}, "drop_path: 0.2"), ("gemma4_vit_167m_enc", {"dropout": 0.5}, "dropout: 0.5")],
+)
+def test_an_encoder_without_such_a_drop_is_a_message(encoder: str, drops: dict[str, float], key: str) -> None:
+    with torch.device("meta"), pytest.raises(UserError, match=f"models.{key}: the encoder {encoder} has none"):
+        network.build(encoder, "none", size_px=224, holdout_fold=0, **drops)
+
+
 def test_a_file_fills_all_but_the_last_layer(tmp_path: Path) -> None:
     given = built(seed=1).encoder.state_dict()
     thousand = {"classifier.weight": torch.zeros(1000, 256), "classifier.bias": torch.zeros(1000)}

@@ -12,10 +12,9 @@ import pytest
 import mlflow_stores
 import trainings
 from mlflow_stores import files, runs, steps, versions
-from trueframe import registry
 from trueframe.errors import UserError
-from trueframe.rebuild import rebuild
-from trueframe.tracking import MlflowTracker
+from trueframe.tracking.rebuild import rebuild
+from trueframe.tracking.tracker import MlflowTracker, registry
 from trueframe.workspace import Workspace
 
 MADE = ["seed 111: made", "seed 555: made", "ensemble: made"]

@@ -13,9 +13,9 @@ import torch
 
 import small_data
 from test_models import digests, section, train
-from trueframe import checkpoint
 from trueframe.progress import Progress
 from trueframe.tools import Tools
+from trueframe.training import checkpoint
 
 EPOCHS = 4
 STEPS = 3 + 3  # of an epoch: three batches, and a batch for each of three videos held out

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from evaluations import rows
-from trueframe import rules
+from trueframe.figures import rules
 
 
 def videos(part: str, **labels: int) -> pd.DataFrame:

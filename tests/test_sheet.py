@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from trueframe import archive, dataset, erasing, images, sheet, tables
-from trueframe.augment import Augment
+from trueframe import archive, dataset, images, sheet, tables
 from trueframe.errors import UserError
+from trueframe.training import erasing
+from trueframe.training.augment import Augment
 from trueframe.workspace import Workspace
 
 Image = NDArray[np.uint8]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from trueframe import metrics, temperature
+from trueframe.figures import metrics, temperature
 from trueframe.pooling import tempered
 
 LABELS = np.array([1, 1, 1, 0])

@@ -17,7 +17,7 @@ import pytest
 import mlflow_stores
 import trainings
 from mlflow_stores import files, runs, steps, versions
-from trueframe.tracking import EvaluationTracker, MlflowTracker
+from trueframe.tracking.tracker import EvaluationTracker, MlflowTracker
 
 
 @pytest.fixture(autouse=True)
@@ -261,7 +261,7 @@ def test_a_database_that_breaks_in_mid_training_costs_a_line(root: Path) -> None
 import sys, time
 from pathlib import Path
 from trueframe import records
-from trueframe.tracking import MlflowTracker
+from trueframe.tracking.tracker import MlflowTracker
 root = Path(sys.argv[1])
 record = records.read(root / "models/111/record.json")
 with MlflowTracker.start(root, 111, record.recipe, print) as tracker:
@@ -301,7 +301,7 @@ def test_trainings_that_start_together_share_one_new_database(root: Path) -> Non
 import sys
 from pathlib import Path
 from trueframe import records
-from trueframe.tracking import MlflowTracker
+from trueframe.tracking.tracker import MlflowTracker
 root, seed = Path(sys.argv[1]), sys.argv[2]
 record = records.read(root / f"models/{seed}/record.json")
 with MlflowTracker.start(root, int(seed), record.recipe, sys.exit) as tracker:

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import small_data
-from trueframe import dataset, params, sampling
-from trueframe.loss import balanced_bce, log_losses
-from trueframe.schedule import polynomial
+from trueframe import dataset, params
+from trueframe.training import sampling
+from trueframe.training.loss import balanced_bce, log_losses
+from trueframe.training.schedule import polynomial
 
 
 @pytest.mark.parametrize(

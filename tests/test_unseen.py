@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trueframe import unseen
+from trueframe.figures import unseen
 
 
 def frame(**parts: list[tuple[int, float]]) -> pd.DataFrame:

@@ -178,7 +178,8 @@ def champion(
     seed: Annotated[int | None, typer.Option(help="Of which model; else the best one.", show_default=False)] = None,
 ) -> None:
     """Make a model the champion, if it validated better than the present one and on the same data."""
-    from trueframe import registry, workspace
+    from trueframe import workspace
+    from trueframe.tracking import registry
 
     print(registry.crown(workspace.here(), seed))
 
@@ -186,8 +187,8 @@ def champion(
 @mlflow.command()
 def rebuild() -> None:
     """Make the runs and model versions that MLflow lacks, from the files that are here."""
-    from trueframe import rebuild as rebuilding
     from trueframe import workspace
+    from trueframe.tracking import rebuild as rebuilding
 
     for line in rebuilding.rebuild(workspace.here()):
         print(line, flush=True)

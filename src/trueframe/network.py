@@ -82,15 +82,20 @@ def load(path: Path) -> Network:
 
 
 def _create(encoder: str, pretrained: bool, size_px: int, *, drop_path: float = 0.0, dropout: float = 0.0) -> nn.Module:
-    settings: dict[str, Any] = {"num_classes": 1, "drop_rate": dropout}
-    if drop_path:
-        settings["drop_path_rate"] = drop_path  # not every encoder has it
+    # Not every encoder has both kinds of drop.
+    drops = {name: rate for name, rate in (("drop_rate", dropout), ("drop_path_rate", drop_path)) if rate}
+    settings: dict[str, Any] = {"num_classes": 1, **drops}
     published = timm.get_pretrained_cfg(encoder)
     if published is not None and published.fixed_input_size:
         settings["img_size"] = size_px
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries fill a screen
     try:
         made: nn.Module = timm.create_model(encoder, pretrained=pretrained, **settings)
+    except TypeError as error:
+        key, rate = ("drop_path", drop_path) if "'drop_path_rate'" in str(error) else ("dropout", dropout)
+        if not any(repr(name) in str(error) for name in drops):
+            raise
+        raise UserError(f"params.yaml: models.{key}: {rate}: the encoder {encoder} has none; set it to 0.0") from error
     except (OSError, HfHubHTTPError) as error:
         if not pretrained:
             raise

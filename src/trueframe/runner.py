@@ -128,7 +128,7 @@ def _tracker(
     if stage not in ("models", "evaluation"):
         yield Silent()
         return
-    from trueframe.tracking import EvaluationTracker, MlflowTracker
+    from trueframe.tracking.tracker import EvaluationTracker, MlflowTracker
 
     if stage == "evaluation":
         yield EvaluationTracker(workspace.root, progress.say)

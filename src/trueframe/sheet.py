@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from trueframe import archive, dataset, erasing, images, tables
-from trueframe.augment import Augment
+from trueframe import archive, dataset, images, tables
 from trueframe.dag import ONE
 from trueframe.dataset import Image, Points
 from trueframe.errors import UserError
+from trueframe.training import erasing
+from trueframe.training.augment import Augment
 from trueframe.workspace import Workspace
 
 _COLUMNS = 7

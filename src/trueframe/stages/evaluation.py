@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from trueframe import curves, groups, plots, pooling, rules, sets, temperature, unseen
-from trueframe import metrics as figures
+from trueframe import pooling
+from trueframe.figures import curves, groups, plots, rules, sets, temperature, unseen
+from trueframe.figures import metrics as figures
+from trueframe.figures.intervals import intervals
+from trueframe.figures.labels import read_labels
 from trueframe.files import canonical_json
-from trueframe.intervals import intervals
-from trueframe.labels import read_labels
 
 if TYPE_CHECKING:
     from trueframe.params import Evaluation, Pooling

@@ -20,16 +20,17 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from trueframe import dataset, distributed, network, pooling, sampling, scoring
-from trueframe.augment import Augment
-from trueframe.checkpoint import Checkpoints, State
+from trueframe import dataset, network, pooling, scoring
 from trueframe.dataset import Crops, TrainingSet, letterbox
-from trueframe.distributed import Place
 from trueframe.errors import UserError
 from trueframe.files import canonical_json, partial, publish, sha256_file
-from trueframe.loss import balanced_bce, log_losses
 from trueframe.network import Network
-from trueframe.schedule import polynomial
+from trueframe.training import distributed, sampling
+from trueframe.training.augment import Augment
+from trueframe.training.checkpoint import Checkpoints, State
+from trueframe.training.distributed import Place
+from trueframe.training.loss import balanced_bce, log_losses
+from trueframe.training.schedule import polynomial
 
 if TYPE_CHECKING:
     from trueframe.params import Models
@@ -243,7 +244,7 @@ def _loader(items: TrainingSet, batches: sampling.Batches, workers: int, place: 
     of such a process can hang.
     """
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["trueframe.augment", "albumentations"])
+    server.set_forkserver_preload(["trueframe.training.augment", "albumentations"])
     return DataLoader(
         items,  # type: ignore[arg-type]
         batch_sampler=batches,

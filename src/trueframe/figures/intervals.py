@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueframe.metrics import FIGURES, RECALLS, Labels, Scores, bin_numbers, losses, rounded, sign
+from trueframe.figures.metrics import FIGURES, RECALLS, Labels, Scores, bin_numbers, losses, rounded, sign
 
 if TYPE_CHECKING:
     from trueframe.params import Evaluation

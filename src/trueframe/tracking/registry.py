@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from trueframe import card as cards
-from trueframe import records, store
+from trueframe import records
 from trueframe.card import Card
 from trueframe.dag import STAGES
 from trueframe.errors import UserError
-from trueframe.store import Store
+from trueframe.tracking import store
+from trueframe.tracking.store import Store
 from trueframe.workspace import Workspace
 
 MODEL = "trueframe"
@@ -72,7 +73,7 @@ def _describe(folder: Path, run_id: str, card: Card, tags: Mapping[str, str]) ->
         warnings.simplefilter("ignore")  # it wants an example of the input, which the signature tells well enough
         pyfunc.save_model(
             folder,
-            loader_module="trueframe.serving",
+            loader_module="trueframe.tracking.serving",
             mlflow_model=Model(artifact_path=_FOLDER, run_id=run_id),
             signature=ModelSignature(Schema([crops]), Schema([scores])),
             pip_requirements=[f"{name}=={installed(name)}" for name in _NEEDS],

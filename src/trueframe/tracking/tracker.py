@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from trueframe import runs
 from trueframe.records import Recipe, Record
-from trueframe.runs import TrainingRun
-from trueframe.store import FINISHED, Patience, Store
+from trueframe.tracking import runs
+from trueframe.tracking.runs import TrainingRun
+from trueframe.tracking.store import FINISHED, Patience, Store
 
 UNKNOWN = "unknown"
 

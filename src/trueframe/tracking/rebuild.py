@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from trueframe import registry, runs, store
 from trueframe.dag import ONE, STAGES
 from trueframe.errors import UserError
 from trueframe.records import Record
-from trueframe.runs import ENSEMBLE, TrainingRun
-from trueframe.store import FINISHED, Store
+from trueframe.tracking import registry, runs, store
+from trueframe.tracking.runs import ENSEMBLE, TrainingRun
+from trueframe.tracking.store import FINISHED, Store
 from trueframe.workspace import Workspace
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from trueframe.dataset import Image, LazyMask, Points, letterbox
-from trueframe.erasing import erase
+from trueframe.training.erasing import erase
 
 if TYPE_CHECKING:
     from trueframe.params import Augmentation

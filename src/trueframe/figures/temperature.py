@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trueframe.metrics import Labels, Scores, calibration_error, log_loss, rounded
+from trueframe.figures.metrics import Labels, Scores, calibration_error, log_loss, rounded
 from trueframe.pooling import tempered
 
 

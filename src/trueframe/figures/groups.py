@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from trueframe import tables
-from trueframe.metrics import DIGITS, auc, log_loss, losses
-from trueframe.sets import arrays, seeds
+from trueframe.figures.metrics import DIGITS, auc, log_loss, losses
+from trueframe.figures.sets import arrays, seeds
 
 _FOLD_COLUMNS = ["set", "kind", "held_out", "videos", "model", "log_loss"]
 _GROUP_COLUMNS = ["set", "by", "group", "videos", "unscored", "fakes", "log_loss", "auc"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from trueframe.metrics import auc, log_loss
-from trueframe.sets import arrays
+from trueframe.figures.metrics import auc, log_loss
+from trueframe.figures.sets import arrays
 
 COLUMNS = ["set", "rule", "videos", "log_loss", "auc", "chosen"]
 

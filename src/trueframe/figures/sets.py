@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from trueframe import tables
-from trueframe.metrics import Labels, Scores
+from trueframe.figures.metrics import Labels, Scores
 
 
 def train(

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trueframe import history_plot, lineage, registry
 from trueframe.dag import STAGES
 from trueframe.records import Recipe, Record
-from trueframe.store import DIGEST, FIGURE, FINISHED, SEED, Store
+from trueframe.tracking import history_plot, lineage, registry
+from trueframe.tracking.store import DIGEST, FIGURE, FINISHED, SEED, Store
 
 ENSEMBLE = "ensemble"
 _STAGE = "trueframe.stage"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trueframe.metrics import auc, log_loss, rounded
-from trueframe.sets import arrays
+from trueframe.figures.metrics import auc, log_loss, rounded
+from trueframe.figures.sets import arrays
 
 _FIGURES = {"log_loss": log_loss, "auc": auc}
 

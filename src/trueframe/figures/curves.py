@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from trueframe.metrics import DIGITS, Labels, Scores, bin_numbers
+from trueframe.figures.metrics import DIGITS, Labels, Scores, bin_numbers
 
 _HISTOGRAM_BINS = 20
 
