@@ -9,7 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ import small_data
 from test_models import digests, section, train
 from trueframe import gpus
 from trueframe.errors import UserError
+from trueframe.progress import Progress
 from trueframe.tools import Tools
 from trueframe.training import distributed, sampling
 from trueframe.training.distributed import Place
@@ -34,6 +38,24 @@ from trueframe.training.loss import balanced_bce
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> small_data.Data:
     return small_data.write(tmp_path_factory.mktemp("data"))
+
+
+@dataclass
+class Counted(Progress):
+    """How many crops this process trained on and validated."""
+
+    title: str = ""
+    crops: int = 0
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    @contextmanager
+    def task(self, total: int, unit: str, what: str = "") -> Iterator[Callable[[int], None]]:
+        def advance(count: int) -> None:
+            self.crops += count
+
+        yield advance
 
 
 @given(
@@ -67,8 +89,11 @@ def test_the_processes_losses_add_up_to_that_of_the_whole_batch() -> None:
 
 def test_two_processes_train_as_one_does(data: small_data.Data, tmp_path: Path) -> None:
     settings = section(dropout=0.0, drop_path=0.0, batch_size=6, epochs=2)
-    one = train(data, tmp_path / "one", settings)
-    two = train(data, tmp_path / "two", settings, Tools(device="cpu", devices=2, workers=2))
+    counts = [Counted(), Counted()]
+    one = train(data, tmp_path / "one", settings, Tools(device="cpu", progress=counts[0]))
+    two = train(data, tmp_path / "two", settings, Tools(device="cpu", devices=2, workers=2, progress=counts[1]))
+    # Per epoch 12 crops train and 9 validate, three of each video, which is a batch: the first process has two of them.
+    assert [count.crops for count in counts] == [2 * (12 + 9), 2 * (6 + 6)]
     again = train(data, tmp_path / "again", settings, Tools(device="cpu", devices=2))
     assert digests(two) == digests(again)
     found, expected = (safetensors.torch.load_file(outputs["weights_1"]) for outputs in (two, one))

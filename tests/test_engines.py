@@ -6,6 +6,9 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,19 @@ import yaml
 import workspaces
 from trueframe.dag import STAGES, downstream
 from trueframe.workspace import Workspace
-from workspaces import UNPRIVILEGED, call, clean, commit, digests, edit_params, git, planned, snakemake, stages
+from workspaces import (
+    UNPRIVILEGED,
+    call,
+    clean,
+    commit,
+    digests,
+    edit_params,
+    environment,
+    git,
+    planned,
+    snakemake,
+    stages,
+)
 
 # What follows from other crops in a train part: all models, and all that they score.
 AFTER_TRAIN = {"folds", "models", "predictions", "submission", "evaluation"}
@@ -312,6 +327,28 @@ def test_training_needs_nothing_of_a_test_part(finished: Path) -> None:
     read = json.loads((finished / "models/1/record.json").read_text())["recipe"]["inputs"]
     assert read
     assert not [path for path in read if "test" in path]
+
+
+def test_a_killed_training_goes_on_and_another_recipe_begins_anew(finished: Path) -> None:
+    edit_params(finished, {"models.epochs": 40})
+    undisturbed = Path(shutil.copytree(finished, finished.parent / "undisturbed", symlinks=True))
+    call(undisturbed, "trueframe", "models", "1", PYTHONPATH="src")
+    kept = finished / ".trueframe/partial/models/1"
+    program = [sys.executable, "-m", "trueframe", "models", "1"]
+    training = subprocess.Popen(program, cwd=finished, env=environment(finished) | {"PYTHONPATH": "src"})
+    while not list(kept.glob("*/state.safetensors")):
+        assert training.poll() is None
+        time.sleep(0.02)
+    training.kill()
+    training.wait()
+    other = Path(shutil.copytree(finished, finished.parent / "other", symlinks=True))
+    again = call(finished, "trueframe", "models", "1", PYTHONPATH="src")
+    assert "goes on after epoch" in again.stderr
+    assert not kept.exists()
+    for name in ("weights_1.safetensors", "weights_2.safetensors", "history.csv", "selection.json", "record.json"):
+        assert (finished / "models/1" / name).read_bytes() == (undisturbed / "models/1" / name).read_bytes()
+    edit_params(other, {"models.epochs": 39})
+    assert "goes on" not in call(other, "trueframe", "models", "1", PYTHONPATH="src").stderr
 
 
 def test_trainings_take_turns_at_the_gpus_and_one_may_have_several(finished: Path) -> None:

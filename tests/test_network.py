@@ -17,6 +17,7 @@ from trueframe import card, network
 from trueframe.errors import UserError
 
 ENCODER = "test_efficientnet"
+PUBLISHED = "test_efficientnet.r160_in1k"
 
 
 def built(encoder: str = ENCODER, weights: str = "none", size_px: int = 32, seed: int = 0) -> network.Network:
@@ -67,6 +68,30 @@ def test_equal_weights_are_equal_bytes_in_every_process(tmp_path: Path) -> None:
 
 def test_a_transformer_takes_the_size_that_is_asked_for() -> None:
     assert built("test_vit", size_px=48)(torch.zeros(2, 48, 48, 3, dtype=torch.uint8)).shape == (2,)
+
+
+def test_weights_of_the_hub_are_loaded_but_for_the_last_layer(tmp_path: Path) -> None:
+    """Through the hub's own cache, as it is after a download: the hub itself can't be reached from everywhere."""
+    published = timm.create_model(ENCODER, num_classes=1000)
+    commit = "0" * 40
+    repository = tmp_path / "hub" / f"models--timm--{PUBLISHED}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs/main").write_text(commit)
+    (repository / "snapshots" / commit).mkdir(parents=True)
+    safetensors.torch.save_file(published.state_dict(), repository / "snapshots" / commit / "model.safetensors")
+    code = f"""
+from pathlib import Path
+from trueframe import network
+made = network.build({PUBLISHED!r}, "hub", size_px=32, holdout_fold=0)
+network.save(made, Path("loaded.safetensors"), 0)
+"""
+    offline = environment() | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=offline, check=True)
+    loaded = safetensors.torch.load_file(tmp_path / "loaded.safetensors")
+    assert loaded.pop("classifier.weight").shape == (1, 256)
+    assert loaded.pop("classifier.bias").shape == (1,)
+    for name, tensor in loaded.items():
+        assert torch.equal(tensor, published.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("encoder", sorted(timm.list_models("test_*")))
