@@ -126,6 +126,13 @@ def test_what_a_removed_part_and_seed_left_is_removed(finished: Path) -> None:
     clean(finished)
 
 
+def test_what_a_killed_training_left_goes_with_its_seed_and_when_it_is_trained(finished: Path) -> None:
+    for seed in ("1", "7"):
+        (finished / f".trueframe/partial/models/{seed}/digest").mkdir(parents=True)
+    call(finished, "trueframe", "commit", PYTHONPATH="src")
+    assert not list((finished / ".trueframe/partial/models").iterdir())
+
+
 @pytest.mark.long
 def test_a_part_that_comes_and_goes_leaves_no_files_behind(finished: Path) -> None:
     shutil.copytree(finished / "data/raw/test/part_00", finished / "data/raw/test/part_01")

@@ -16,10 +16,8 @@ from trueframe.errors import UserError
 from trueframe.files import partial, publish, sha256_file
 from trueframe.progress import Progress
 from trueframe.tools import Silent, Tools, Tracker
-from trueframe.workspace import Workspace
+from trueframe.workspace import PARTIAL, Workspace
 
-# What killed runs go on from: by stage, unit and recipe, outside the artifacts, which DVC would see.
-PARTIAL = Path(".trueframe/partial")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from trueframe.dag import STAGES
-from trueframe.workspace import Workspace
+from trueframe.workspace import PARTIAL, Workspace
 
 _RAW_FILE = Path("data/raw.dvc")
 # There from the start of a run until DVC knows what it made; a killed run leaves it, so that the next one tells DVC.
@@ -41,8 +42,17 @@ def commit(workspace: Workspace) -> None:
 
     Where DVC itself runs us it writes them by itself.
     """
+    _forget_partial(workspace)
     if "DVC_STAGE" in os.environ or _told(workspace):
         (workspace.root / OWED).unlink(missing_ok=True)
+
+
+def _forget_partial(workspace: Workspace) -> None:
+    """Remove what killed trainings left to go on from, where the seed is gone or was trained in the end."""
+    units = workspace.layout.units("models")
+    for folder in (workspace.root / PARTIAL / "models").glob("*"):
+        if folder.name not in units or workspace.fresh("models", folder.name):
+            shutil.rmtree(folder)
 
 
 def _told(workspace: Workspace) -> bool:

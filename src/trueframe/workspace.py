@@ -19,6 +19,8 @@ from trueframe.records import Recipe, Record
 
 PARAMS = Path("params.yaml")
 DVC = Path("dvc.yaml")
+# What killed runs go on from: by stage, unit and recipe, outside the artifacts, which DVC would see.
+PARTIAL = Path(".trueframe/partial")
 # What tells models' units apart is no part of their recipes: a new seed must not retrain the others.
 UNIT_KEYS = {"models": ("seeds",)}
 
