@@ -9,11 +9,12 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-# The environment, made again when the lock or the project's metadata change.
+# The environment, made again when the lock or the project's metadata change. Compiled at once: every job imports much of
+# it, and where PYTHONDONTWRITEBYTECODE is set would compile it each time.
 .venv/ready: requirements.lock pyproject.toml
 	python3 -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 

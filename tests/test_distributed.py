@@ -110,6 +110,7 @@ def _history(outputs: dict[str, Path]) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
+@pytest.mark.long
 def test_a_training_of_two_processes_goes_on_in_the_same_bytes(data: small_data.Data, tmp_path: Path) -> None:
     from test_resume import Killed, Killer
 
@@ -167,7 +168,7 @@ def _fail(job: int, place: Place, tools: Tools) -> None:
     distributed.total(torch.ones(1))
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.long)])
 def test_a_process_that_fails_ends_the_others(tmp_path: Path, rank: int) -> None:
     with pytest.raises(RuntimeError, match="rank 0 fails" if rank == 0 else "(?i)closed|reset|rank"):
         distributed.run(_fail, rank, Place(0, 2), Tools(), tmp_path / "meeting")

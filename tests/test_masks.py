@@ -37,13 +37,25 @@ def run(folder: Path, content: dict[str, Any], rows: list[dict[str, Any]], worke
         index=folder / "index",
         crops=folder / "crops.zip",
         archive=folder / "masks.zip",
+        table=folder / "masks.parquet",
         params=Masks(window_px=7),
         tools=Tools(workers),
     )
     found = list(archive.images(folder / "masks.zip"))
-    assert items == {"archive": len(found)}
+    assert items == {"archive": len(found), "table": len(found)}
+    _check_table(folder, dict(found))
     assert [name for name, _ in found] == sorted(name for name, _ in found)
     return {name: images.decoded(data, grey=True) for name, data in found}
+
+
+def _check_table(folder: Path, found: dict[str, bytes]) -> None:
+    """A row for each mask: how many of its pixels are above 20, and where its bytes are."""
+    rows = tables.read_rows(folder / "masks.parquet")
+    assert [archive.member_name(row["video"], row["frame"], row["track"]) for row in rows] == list(found)
+    whole = (folder / "masks.zip").read_bytes()
+    for row, data in zip(rows, found.values(), strict=True):
+        assert whole[row["offset"] :][: row["size"]] == data
+        assert row["changed_px"] == int((images.decoded(data, grey=True) > 20).sum())
 
 
 REAL = videos.index_row("real.mp4")

@@ -78,6 +78,8 @@ def test_the_preset_has_the_recipes_numbers() -> None:
     assert values["models"]["augmentation"] == changes
     # More than n // 2.5 and more than 11 above 0.8; more than 0.9 n below 0.2; 0.5 where nothing is known.
     pooling = {"rule": "confident", "high": 0.8, "high_share": 0.4, "high_count": 11, "low": 0.2, "low_share": 0.9}
+    pooling["trim"] = 0.1
+    assert values["models"]["pooling"] == pooling | {"rule": "mean"}
     for section in ("submission", "evaluation"):
         assert values[section]["pooling"] == pooling
         assert values[section]["unknown_score"] == 0.5
@@ -91,7 +93,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "unknown_section": (_with("crop", value={}), ["crop: unknown; allowed here: index, bboxes, crops, "]),
     "unknown_key_deep": (
         _with("submission", "pooling", "hihg", value=1),
-        ["submission.pooling.hihg: unknown; allowed here: rule, high, high_share, high_count, low, low_share"],
+        ["submission.pooling.hihg: unknown; allowed here: rule, high, high_share, high_count, low, low_share, trim"],
     ),
     "unknown_key_in_a_row": (
         _with("bboxes", "scales", 1, "size", value=1),

@@ -14,7 +14,8 @@ import trainings
 from mlflow_stores import files, runs, steps, versions
 from trueframe.errors import UserError
 from trueframe.tracking.rebuild import rebuild
-from trueframe.tracking.tracker import MlflowTracker, registry
+from trueframe.tracking import registry
+from trueframe.tracking.tracker import MlflowTracker
 from trueframe.workspace import Workspace
 
 MADE = ["seed 111: made", "seed 555: made", "ensemble: made"]

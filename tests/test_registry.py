@@ -17,7 +17,8 @@ from mlflow_stores import files, runs, versions
 from trueframe import network, scoring
 from trueframe.errors import UserError
 from trueframe.records import Recipe
-from trueframe.tracking.tracker import MlflowTracker, registry
+from trueframe.tracking import registry
+from trueframe.tracking.tracker import MlflowTracker
 from trueframe.workspace import Workspace
 
 BETTER, WORSE = (0.75, 0.25, 0.625), (0.75, 0.5625, 0.625)

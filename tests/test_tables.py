@@ -11,8 +11,8 @@ import pytest
 from trueframe import tables
 
 ROWS: list[dict[str, Any]] = [
-    {"video": "a", "frame": 0, "track": 0, "score": 0.1, "held_out": True},
-    {"video": "ü.mp4", "frame": 10, "track": 2, "score": 1.0, "held_out": False},
+    {"video": "a", "frame": 0, "track": 0, "epoch": 3, "score": 0.1, "held_out": True},
+    {"video": "ü.mp4", "frame": 10, "track": 2, "epoch": 4, "score": 1.0, "held_out": False},
 ]
 
 
@@ -36,7 +36,7 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_a_data_frame_gives_the_bytes_of_its_rows_whatever_its_index_order_of_columns_and_types(tmp_path: Path) -> None:
-    frame = pd.DataFrame(ROWS)[["score", "track", "held_out", "video", "frame"]]
+    frame = pd.DataFrame(ROWS)[["score", "track", "held_out", "video", "epoch", "frame"]]
     frame = frame.assign(more="left out").astype({"track": "Int16", "video": object})
     frame.index = pd.Index(["x", "y"], name="name")
     assert written(tmp_path / "frame", frame) == written(tmp_path / "rows", ROWS)
@@ -58,7 +58,7 @@ def test_a_table_that_was_read_is_written_as_the_same_bytes(tmp_path: Path) -> N
 
 def test_a_long_data_frame_put_together_from_several_gives_the_bytes_of_its_rows(tmp_path: Path) -> None:
     # More than a row group, and names that need several pages, in chunks that end elsewhere.
-    row = {"track": 0, "score": 0.5, "held_out": True}
+    row = {"track": 0, "epoch": 0, "score": 0.5, "held_out": True}
     rows = [{"video": f"{number:064}", "frame": number, **row} for number in range(70_000)]
     frame = pd.DataFrame(rows)
     chunks = pd.concat([frame[start : start + 7_001] for start in range(0, len(frame), 7_001)])
