@@ -13,8 +13,8 @@ import mlflow_stores
 import trainings
 from mlflow_stores import files, runs, steps, versions
 from trueframe.errors import UserError
-from trueframe.tracking.rebuild import rebuild
 from trueframe.tracking import registry
+from trueframe.tracking.rebuild import rebuild
 from trueframe.tracking.tracker import MlflowTracker
 from trueframe.workspace import Workspace
 
