@@ -110,7 +110,6 @@ def _history(outputs: dict[str, Path]) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-@pytest.mark.long
 def test_a_training_of_two_processes_goes_on_in_the_same_bytes(data: small_data.Data, tmp_path: Path) -> None:
     from test_resume import Killed, Killer
 

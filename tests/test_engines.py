@@ -99,7 +99,6 @@ def test_a_changed_video_reruns_its_part_and_the_whole_set_stages(finished: Path
         assert _units(jobs, "predictions") == {f"1/{part}"}
 
 
-@pytest.mark.long
 def test_dvc_reruns_a_replaced_test_video_and_both_engines_agree_again(finished: Path) -> None:
     before = digests(finished)
     shutil.copy(_video(finished, "train/part_00"), _video(finished, "test/part_00"))
@@ -238,7 +237,7 @@ def _reflinks(folder: Path) -> bool:
     return call(folder, "cp", "--reflink=always", "a", "b", check=False).returncode == 0
 
 
-@pytest.mark.parametrize("cache", [pytest.param("copy", marks=pytest.mark.long), "symlink", "reflink"])
+@pytest.mark.parametrize("cache", ["copy", "symlink", "reflink"])
 def test_a_pulled_clone_has_nothing_to_do_and_reruns_what_a_change_asks_for(
     finished: Path, cache: str, tmp_path: Path
 ) -> None:

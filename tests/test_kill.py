@@ -44,7 +44,7 @@ def _run_until(workspace: Path, units: int, delay_s: float) -> bool:
     return alive
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.long)])
 def test_killed_runs_end_in_the_undisturbed_runs_bytes(raw: Path, finished_workspace: Path, kills: int) -> None:
     total = _finished_units(finished_workspace)
     chance = random.Random(kills)
