@@ -117,7 +117,7 @@ def test_an_encoder_without_such_a_drop_is_a_message(encoder: str, drops: dict[s
 
 
 def test_a_file_fills_all_but_the_last_layer(tmp_path: Path) -> None:
-    given = built(seed=1).encoder.state_dict()
+    given = {name: value.contiguous() for name, value in built(seed=1).encoder.state_dict().items()}
     thousand = {"classifier.weight": torch.zeros(1000, 256), "classifier.bias": torch.zeros(1000)}
     safetensors.torch.save_file(given | thousand, tmp_path / "imagenet.safetensors")
     filled = built(weights=str(tmp_path / "imagenet.safetensors")).encoder.state_dict()
@@ -149,7 +149,7 @@ def test_a_file_that_does_not_fit_is_named(
 
 
 def test_what_does_not_fit_is_told_by_name_and_shape(tmp_path: Path) -> None:
-    state = built().encoder.state_dict()
+    state = {name: value.contiguous() for name, value in built().encoder.state_dict().items()}
     del state["conv_stem.weight"]
     state |= {"bn1.weight": torch.zeros(3), "other": torch.zeros(1)}
     safetensors.torch.save_file(state, tmp_path / "given")

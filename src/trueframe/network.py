@@ -34,7 +34,8 @@ class Network(nn.Module):
         """encoder: a module that takes float images of shape (n, 3, side, side) and gives (n, 1)."""
         super().__init__()
         self.card = card
-        self.encoder = encoder
+        # As the images come: convolutions need not turn either around. It changes the last bits, so always.
+        self.encoder = encoder.to(memory_format=torch.channels_last)
         # Kept in the card, not in the weights.
         self.register_buffer("mean", 255 * torch.tensor(card.mean), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(card.std), persistent=False)
