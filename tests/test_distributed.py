@@ -127,7 +127,8 @@ def test_a_training_of_two_processes_goes_on_in_the_same_bytes(data: small_data.
 def _norm(job: Path, place: Place, tools: Tools) -> None:
     """Train a batch norm on this rank's half of a batch of uneven halves; leave its gradients and statistics."""
     place.fabric("32-true")
-    norm = distributed.synchronized(_network(), place)
+    norm = _network()
+    distributed.synchronize(norm, place)
     images = _images().requires_grad_()
     share = images[:1] if place.rank == 0 else images[1:]
     _target(norm(share)).backward()

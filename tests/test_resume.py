@@ -129,6 +129,7 @@ def test_a_state_that_is_not_whole_or_not_of_this_place_is_not_used(
     outputs = train(data, tmp_path / "out", settings(), Tools(device="cpu", partial=state, progress=again))
     assert digests(outputs) == undisturbed
     assert 1000 - again.after == EPOCHS * STEPS
+    assert any("begins anew" in line for line in again.said)
 
 
 def test_the_scaler_of_half_precision_comes_back_as_it_was(tmp_path: Path) -> None:

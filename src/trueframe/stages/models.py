@@ -145,7 +145,7 @@ def _train(job: Job, place: Place, tools: Tools) -> list[Epoch]:
         drop_path=params.drop_path,
         dropout=params.dropout,
     )
-    distributed.synchronized(net, place)
+    distributed.synchronize(net, place)
     sgd = torch.optim.SGD(
         net.parameters(),
         lr=params.lr,
@@ -208,6 +208,10 @@ def _resume(
     """The epochs of the run before, whose state the network, the optimizer and the scaler then have."""
     state = checkpoints.load(net, sgd)
     if state is None:
+        if checkpoints.state.exists():
+            tools.progress.say(
+                "begins anew: what a run before this one left is not whole, or of other devices or torch"
+            )
         return []
     fabric.strategy.precision.load_state_dict(state.scaler)
     epochs = [Epoch(**row) for row in state.epochs]

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from trueframe.files import partial, publish
 
-_STATE = "state.safetensors"
 _KEY = "trueframe"
 _MODEL, _MOMENTUM = "model.", "momentum."
 
@@ -37,6 +36,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int, where: Mapping[str, Any]) -> None:
         """keep: how many epochs' weights stay; where: what else the bytes depend on (devices, torch's version)."""
+        self.state = folder / "state.safetensors"
         self._folder = folder
         self._keep = keep
         self._where = {"torch": torch.__version__, **where}
@@ -52,9 +52,8 @@ class Checkpoints:
 
     def load(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> State | None:
         """Put the state into a training; None where there is none that this training could go on from."""
-        path = self._folder / _STATE
         try:
-            with safe_open(path, framework="pt") as file:
+            with safe_open(self.state, framework="pt") as file:
                 known = json.loads((file.metadata() or {})[_KEY])
                 if known.pop("where") != self._where:
                     return None
@@ -76,10 +75,9 @@ class Checkpoints:
             if known.get("momentum_buffer") is not None:
                 tensors[f"{_MOMENTUM}{number}"] = known["momentum_buffer"]
         told = {"epochs": state.epochs, "scaler": state.scaler, "where": self._where}
-        path = self._folder / _STATE
         whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        safetensors.torch.save_file(whole, partial(path), metadata={_KEY: json.dumps(told)})
-        publish(path)
+        safetensors.torch.save_file(whole, partial(self.state), metadata={_KEY: json.dumps(told)})
+        publish(self.state)
         kept = {self.weights(epoch) for epoch in self.best(state.epochs)}
         for file in self._folder.glob("epoch_*.safetensors"):
             if file not in kept:

@@ -133,20 +133,19 @@ def total(share: Tensor) -> Tensor:
     return share
 
 
-def synchronized(network: nn.Module, place: Place) -> nn.Module:
-    """The network with batch norms that use the statistics of all processes' images, as one process would."""
+def synchronize(network: nn.Module, place: Place) -> None:
+    """Make the network's batch norms use the statistics of all processes' images, as one process would."""
     if place.ranks == 1:
-        return network
+        return
     if place.gpus:
         from timm.layers.norm_act import convert_sync_batchnorm
 
-        converted: nn.Module = convert_sync_batchnorm(network)
-        return converted
+        convert_sync_batchnorm(network)
+        return
     # torch's own works on GPUs alone.
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.forward = MethodType(_batch_norm, module)  # type: ignore[method-assign]
-    return network
 
 
 class _Total(torch.autograd.Function):
