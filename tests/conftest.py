@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+import small_data
 from trueframe import demo
 from workspaces import TINY, clone, commit, edit_params, snakemake
 
@@ -67,3 +69,24 @@ def raw(tmp_path: Path, raw_workspace: Path) -> Path:
 def finished(tmp_path: Path, finished_workspace: Path) -> Path:
     """A copy of the finished workspace."""
     return Path(shutil.copytree(finished_workspace, tmp_path / "w", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new database of MLflow's; not to be changed."""
+    import mlflow_stores
+
+    return mlflow_stores.database(tmp_path_factory)
+
+
+@pytest.fixture
+def no_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever server the caller's environment names."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> small_data.Data:
+    """A handful of crops; not to be changed."""
+    return small_data.write(tmp_path_factory.mktemp("data"))

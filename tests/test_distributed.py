@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import small_data
-from test_models import digests, section, train
+from small_training import Killed, Killer, digests, section, train
 from trueframe import gpus
 from trueframe.errors import UserError
 from trueframe.progress import Progress
@@ -33,11 +33,6 @@ from trueframe.tools import Tools
 from trueframe.training import distributed, sampling
 from trueframe.training.distributed import Place
 from trueframe.training.loss import balanced_bce
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> small_data.Data:
-    return small_data.write(tmp_path_factory.mktemp("data"))
 
 
 @dataclass
@@ -111,8 +106,6 @@ def _history(outputs: dict[str, Path]) -> list[dict[str, float]]:
 
 
 def test_a_training_of_two_processes_goes_on_in_the_same_bytes(data: small_data.Data, tmp_path: Path) -> None:
-    from test_resume import Killed, Killer
-
     settings = section(dropout=0.2, epochs=3)
     once = digests(train(data, tmp_path / "once", settings, Tools(device="cpu", devices=2)))
     state = tmp_path / "state"

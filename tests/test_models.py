@@ -15,52 +15,11 @@ import pytest
 from safetensors import safe_open
 
 import small_data
+from small_training import ROOT, digests, section, train
 from trueframe import card, params, pooling, tables
 from trueframe.errors import UserError
 from trueframe.files import sha256_file
-from trueframe.stages import models
 from trueframe.tools import Tools
-
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> small_data.Data:
-    return small_data.write(tmp_path_factory.mktemp("data"))
-
-
-def section(**changes: Any) -> params.Models:
-    small = {"encoder": "test_efficientnet", "size_px": 32, "epochs": 3, "batch_size": 4, "lr": 0.01, "seeds": [111]}
-    values = params.load(ROOT / "params.yaml").models.model_dump()
-    pooled = {"pooling": values["pooling"] | {"rule": "mean"}}
-    return params.Models.model_validate(values | small | pooled | changes)
-
-
-def train(
-    data: small_data.Data, folder: Path, settings: params.Models, tools: Tools | None = None, seed: int = 111
-) -> dict[str, Path]:
-    folder.mkdir(exist_ok=True)
-    outputs = {name: folder / name for name in ("history", "selection")}
-    weights = {f"weights_{rank}": folder / f"weights_{rank}" for rank in range(1, settings.keep + 1)}
-    items = models.run(
-        unit=str(seed),
-        folds=data.folds,
-        crops=data.crops,
-        landmarks=data.landmarks,
-        masks=data.masks,
-        changes=data.changes,
-        weights=tuple(weights.values()),
-        **outputs,
-        params=settings,
-        tools=tools or Tools(device="cpu"),
-    )
-    assert items == {"weights": 1, "history": settings.epochs, "selection": settings.keep}
-    assert sorted(path.name for path in folder.iterdir()) == sorted(outputs | weights)  # no scratch is left
-    return outputs | weights
-
-
-def digests(outputs: Mapping[str, Path]) -> list[str]:
-    return [sha256_file(path) for path in outputs.values()]
 
 
 @dataclass

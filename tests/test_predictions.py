@@ -18,11 +18,6 @@ from trueframe.tools import Tools
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> small_data.Data:
-    return small_data.write(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("models") / "weights.safetensors"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,7 @@ MADE = ["seed 111: made", "seed 555: made", "ensemble: made"]
 THERE = ["seed 111: is there", "seed 555: is there", "ensemble: is there"]
 
 
-@pytest.fixture(autouse=True)
-def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mlflow_stores.database(tmp_path_factory)
+pytestmark = pytest.mark.usefixtures("no_tracking_server")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -24,15 +23,7 @@ from trueframe.workspace import Workspace
 BETTER, WORSE = (0.75, 0.25, 0.625), (0.75, 0.5625, 0.625)
 
 
-@pytest.fixture(autouse=True)
-def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mlflow_stores.database(tmp_path_factory)
+pytestmark = pytest.mark.usefixtures("no_tracking_server")
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,38 +11,12 @@ import pytest
 import torch
 
 import small_data
-from test_models import digests, section, train
-from trueframe.progress import Progress
+from small_training import Killed, Killer, digests, section, train
 from trueframe.tools import Tools
 from trueframe.training import checkpoint
 
 EPOCHS = 4
 STEPS = 3 + 3  # of an epoch: three batches, and a batch for each of three videos held out
-
-
-class Killed(BaseException):
-    """As sudden as a signal: no code of ours handles it."""
-
-
-@dataclass
-class Killer(Progress):
-    """Ends the training when it has been told so often that crops are done."""
-
-    after: int
-    title: str = ""
-    said: list[str] = field(default_factory=list)
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    @contextmanager
-    def task(self, total: int, unit: str, what: str = "") -> Iterator[Callable[[int], None]]:
-        def advance(count: int) -> None:
-            self.after -= 1
-            if self.after < 0:
-                raise Killed
-
-        yield advance
 
 
 @dataclass
@@ -55,11 +28,6 @@ class Epochs:
 
     def finished(self, record: Any) -> None:
         """Nothing."""
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> small_data.Data:
-    return small_data.write(tmp_path_factory.mktemp("data"))
 
 
 def settings(**changes: Any) -> Any:

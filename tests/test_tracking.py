@@ -19,16 +19,7 @@ import trainings
 from mlflow_stores import files, runs, steps, versions
 from trueframe.tracking.tracker import EvaluationTracker, MlflowTracker
 
-
-@pytest.fixture(autouse=True)
-def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mlflow_stores.database(tmp_path_factory)
+pytestmark = pytest.mark.usefixtures("no_tracking_server")
 
 
 @pytest.fixture
