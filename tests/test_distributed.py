@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import multiprocessing
 import os
 import signal
@@ -91,6 +92,8 @@ def test_two_processes_train_as_one_does(data: small_data.Data, tmp_path: Path) 
     assert [count.crops for count in counts] == [2 * (12 + 9), 2 * (6 + 6)]
     again = train(data, tmp_path / "again", settings, Tools(device="cpu", devices=2))
     assert digests(two) == digests(again)
+    told = json.loads(two["selection"].read_text())
+    assert (told["device"], told["devices"]) == ("cpu", 2)
     found, expected = (safetensors.torch.load_file(outputs["weights_1"]) for outputs in (two, one))
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():

@@ -118,7 +118,7 @@ def run(
             shutil.copyfile(checkpoints.weights(number), path)
     _write_history(history, epochs)
     kept = [asdict(epochs[number]) | {"sha256": sha256_file(path)} for number, path in zip(best, weights, strict=True)]
-    story = _story(job, kept, table)
+    story = _story(job, kept, table, place)
     selection.write_text(canonical_json(story), encoding="utf-8")
     return {"weights": 1, "history": len(epochs), "selection": len(kept)}
 
@@ -356,14 +356,16 @@ def _counts(crops: pd.DataFrame) -> dict[str, int]:
     return {"fake": int((crops["label"] == 1).sum()), "real": int((crops["label"] == 0).sum())}
 
 
-def _story(job: Job, kept: list[dict[str, Any]], table: pd.DataFrame) -> dict[str, Any]:
-    """How the epochs were chosen, on what. kept: the best first; table: of all crops."""
+def _story(job: Job, kept: list[dict[str, Any]], table: pd.DataFrame, place: Place) -> dict[str, Any]:
+    """How the epochs were chosen, on what. kept: the best first; table: of all crops; place: sums depend on it."""
     params, train, held = job.params, table.iloc[job.train.rows], table.iloc[job.held]
     videos = held[["part", "video", "label"]].drop_duplicates()
     names = videos["part"] + "/" + videos["video"]
     dropped = {"dropped_crops": job.train.dropped_crops, "dropped_tracks": job.train.dropped_tracks}
     return {
         "seed": job.seed,
+        "device": place.kind,
+        "devices": place.ranks,
         "rule": f"lowest ({params.choice_fake_weight!r} * fake log loss + real log loss) / 2, the earliest of equals",
         "pooling": params.pooling.model_dump(mode="json"),
         "kept": [
