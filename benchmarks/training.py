@@ -63,7 +63,7 @@ class Waited(DataLoader[Any]):
 
     seconds: ClassVar[list[float]] = []
 
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Any]:
         batches = super().__iter__()
         while True:
             start = time.perf_counter()
@@ -170,7 +170,7 @@ def throughput(
     scoring.prepare(device, 1)
     torch.use_deterministic_algorithms(False)
     found = write(folder / encoder)
-    models.DataLoader = Waited  # type: ignore[misc]
+    models.DataLoader = Waited
     rates, waits = [], []
     for _ in range(ROUNDS):
         reference = bare(section, steps - 1, device)

@@ -357,7 +357,7 @@ def test_a_crop_becomes_the_same_whoever_changes_it_and_in_whatever_order(tmp_pa
     for workers, order in ((0, draws), (2, draws), (2, draws[::-1])):
         training = dataset.TrainingSet(crops, Augment(recipe, 48), seed=111)
         loader = DataLoader(
-            training,  # type: ignore[arg-type]
+            training,
             sampler=order,
             batch_size=None,
             num_workers=workers,

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trueframe import params
+from trueframe import params, reference
 from trueframe.errors import UserError
 
 REPO = Path(__file__).parents[1]
@@ -235,7 +235,7 @@ def _check(parse: Callable[[], params.Params]) -> None:
 
 
 def test_the_reference_page_is_in_step_with_the_code() -> None:
-    page = params.document()
+    page = reference.document()
     assert (REPO / "docs/params.md").read_text() == page, "run `trueframe params > docs/params.md`"
     for key in _leaves(VALUES):
         if key != "bboxes.scales":
@@ -248,4 +248,4 @@ def test_the_reference_page_is_in_step_with_the_code() -> None:
 
 def test_the_command_prints_the_reference_page() -> None:
     done = subprocess.run([sys.executable, "-m", "trueframe", "params"], capture_output=True, text=True, check=True)
-    assert done.stdout == params.document()
+    assert done.stdout == reference.document()

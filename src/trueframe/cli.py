@@ -197,9 +197,9 @@ def rebuild() -> None:
 @app.command()
 def params() -> None:
     """Print the reference page of params.yaml, docs/params.md."""
-    from trueframe import params as parameters
+    from trueframe import reference
 
-    sys.stdout.write(parameters.document())
+    sys.stdout.write(reference.document())
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ class Hashes:
         return f"md5:{digest.value}"
 
     def known(self, path: Path) -> str | None:
-        """ "md5:<digest>" of a file, if DVC remembers it: nothing is hashed."""
+        """The same if DVC remembers it, else None: nothing is hashed."""
         from dvc_objects.fs.local import localfs
 
         _, digest = self._repo.state.get(str(path), localfs)

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueframe.figures.metrics import FIGURES, RECALLS, Labels, Scores, bin_numbers, losses, rounded, sign
+from trueframe.figures.metrics import (
+    FIGURES,
+    RECALLS,
+    Labels,
+    Scores,
+    bin_numbers,
+    losses,
+    rounded,
+    sign,
+    weighted_precisions,
+)
 
 if TYPE_CHECKING:
     from trueframe.params import Evaluation
@@ -103,14 +113,14 @@ def _of_both_classes(
         weights @ (called & (labels == 0)) / alarms[:, -1],
     )
     at_recall = {
-        name: _weighted_precision(_at(places, tpr), _at(places, fpr), params.prevalence)
+        name: weighted_precisions(_at(places, tpr), _at(places, fpr), params.prevalence)
         for name, places in ((name, np.argmax(tpr >= recall, axis=1)) for name, recall in RECALLS.items())
     }
     return {
         "auc": np.trapezoid(tpr, fpr, axis=1),
         "average_precision": (steps * precision).sum(axis=1),
         "eer": _eer(tpr, fpr),
-        "weighted_precision": _weighted_precision(*at_threshold, params.prevalence),
+        "weighted_precision": weighted_precisions(*at_threshold, params.prevalence),
     } | at_recall
 
 
@@ -136,13 +146,6 @@ def _eer(tpr: Weights, fpr: Weights) -> NDArray[np.float64]:
     before = after - 1
     way = _at(before, excess) / (_at(before, excess) - _at(after, excess))
     return _at(before, fpr) + way * (_at(after, fpr) - _at(before, fpr))
-
-
-def _weighted_precision(tpr: NDArray[np.float64], fpr: NDArray[np.float64], prevalence: float) -> NDArray[np.float64]:
-    found, alarms = prevalence * tpr, (1 - prevalence) * fpr
-    shares = np.full(len(tpr), np.nan)
-    np.divide(found, found + alarms, out=shares, where=found + alarms > 0)
-    return shares
 
 
 def _ends(values: NDArray[np.float64]) -> dict[str, dict[str, float | None]]:

@@ -73,8 +73,16 @@ def weighted_precision(tpr: float, fpr: float, prevalence: float) -> float | Non
     tpr, fpr: the share of the fakes and of the reals that count as fake. Source: Dolhansky et al., The Deepfake
     Detection Challenge (DFDC) Preview Dataset, 2019, where a weight of the false alarms stands for the prevalence.
     """
+    [share] = weighted_precisions(np.array([tpr]), np.array([fpr]), prevalence)
+    return None if np.isnan(share) else rounded(share)
+
+
+def weighted_precisions(tpr: Scores, fpr: Scores, prevalence: float) -> Scores:
+    """weighted_precision of many pairs, shape (n,), not rounded; NaN where nothing counts as fake."""
     found, alarms = prevalence * tpr, (1 - prevalence) * fpr
-    return rounded(found / (found + alarms)) if found + alarms else None
+    shares = np.full(len(tpr), np.nan)
+    np.divide(found, found + alarms, out=shares, where=found + alarms > 0)
+    return shares
 
 
 def figures(labels: Labels, scores: Scores, params: Evaluation, noun: str = "videos") -> dict[str, Any]:

@@ -1,40 +1,34 @@
 """The evaluation's pictures, as PNGs whose bytes depend on their rows alone.
 
-They are drawn without pyplot, from matplotlib's own defaults whatever the user's matplotlibrc says, on a light card of
-their own, so that they can be read on a dark page too. Colours are Okabe and Ito's, which colour-blind people can tell
-apart; markers, dashes and hatches say the same as the colours.
+Markers, dashes and hatches say the same as the colours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib import style
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-_DPI = 120
-_INK, _FAINT, _GRID, _CARD = "#2b2b2b", "#6b6b6b", "#dddddd", "#fcfcfb"
-_BLUE, _ORANGE, _GREEN, _PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+from trueframe.drawing import BLUE, CARD, FAINT, GREEN, INK, ORANGE, PINK, card
+
 _SETS: dict[str, tuple[str, dict[str, Any]]] = {
-    "held_out": ("held-out fold", {"color": _BLUE, "marker": "o", "linestyle": "-"}),
-    "test": ("test parts", {"color": _ORANGE, "marker": "s", "linestyle": (0, (5, 2))}),
+    "held_out": ("held-out fold", {"color": BLUE, "marker": "o", "linestyle": "-"}),
+    "test": ("test parts", {"color": ORANGE, "marker": "s", "linestyle": (0, (5, 2))}),
 }
-_KINDS = {"held-out fold": (_BLUE, ""), "training fold": ("#b9b9b9", "///"), "test part": (_ORANGE, "...")}
+_KINDS = {"held-out fold": (BLUE, ""), "training fold": ("#b9b9b9", "///"), "test part": (ORANGE, "...")}
 _HATCHES = {"held_out": "", "test": "..."}
-_CLASSES = {"real": (_GREEN, ""), "fake": (_PINK, "///")}
+_CLASSES = {"real": (GREEN, ""), "fake": (PINK, "///")}
 _NO_SKILL = 0.693147  # ln 2: the log loss of a score of 0.5 for every video
 
 
 def roc(path: Path, rows: pd.DataFrame, areas: Mapping[str, float | None]) -> None:
     """The ROC curve of each set. rows: set, fpr, tpr; areas: each set's AUC, None where it has none."""
-    with _card(path, (6, 6)) as figure:
+    with card(path, (6, 6)) as figure:
         axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=_FAINT, linestyle=":", linewidth=1.2, label="guessing")
+        axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", linewidth=1.2, label="guessing")
         for name, found in rows.groupby("set", sort=False):
             label, look = _SETS[str(name)]
             points = look | {"marker": None}
@@ -47,7 +41,7 @@ def roc(path: Path, rows: pd.DataFrame, areas: Mapping[str, float | None]) -> No
 
 def precision_recall(path: Path, rows: pd.DataFrame, means: Mapping[str, float | None]) -> None:
     """The precision-recall curve of each set. rows: set, recall, precision; means: each set's average precision."""
-    with _card(path, (6, 6)) as figure:
+    with card(path, (6, 6)) as figure:
         axes = figure.subplots()
         for name, found in rows.groupby("set", sort=False):
             label, look = _SETS[str(name)]
@@ -63,7 +57,7 @@ def precision_recall(path: Path, rows: pd.DataFrame, means: Mapping[str, float |
             # At the lowest threshold everything counts as fake, and the precision is the share of fakes.
             axes.axhline(found["precision"].iloc[-1], color=look["color"], linestyle=":", linewidth=1.2)
         _say_if_empty(axes, rows, "No set has labelled videos\nof both kinds, real and fake")
-        axes.plot([], [], color=_FAINT, linestyle=":", linewidth=1.2, label="guessing: the set's share of fakes")
+        axes.plot([], [], color=FAINT, linestyle=":", linewidth=1.2, label="guessing: the set's share of fakes")
         axes.set(xlabel="fake videos found (share)", ylabel="fakes among those taken for fake (share)", aspect="equal")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title="How much of what is found is fake, ensemble")
         axes.legend(loc="lower center")
@@ -75,13 +69,13 @@ def histogram(path: Path, rows: pd.DataFrame) -> None:
     rows: set, bin_centre, real, fake; bins of width 0.05.
     """
     names = list(dict.fromkeys(rows["set"]))
-    with _card(path, (7.5, 1.2 + 2.4 * max(1, len(names)))) as figure:
+    with card(path, (7.5, 1.2 + 2.4 * max(1, len(names)))) as figure:
         panels = figure.subplots(max(1, len(names)), 1, sharex=True, squeeze=False)[:, 0]
         for axes, name in zip(panels, names, strict=False):
             found = rows[rows["set"] == name]
             for side, (kind, (colour, hatch)) in zip((-1, 1), _CLASSES.items(), strict=True):
                 label = f"{kind} ({found[kind].sum():,})"
-                bars = {"width": 0.022, "color": colour, "hatch": hatch, "edgecolor": _CARD, "linewidth": 0}
+                bars = {"width": 0.022, "color": colour, "hatch": hatch, "edgecolor": CARD, "linewidth": 0}
                 axes.bar(found["bin_centre"] + side * 0.011, found[kind], label=label, **bars)
             axes.set(ylabel="videos", title=f"Scores of the {_SETS[name][0]}, ensemble")
             axes.yaxis.get_major_locator().set_params(integer=True)
@@ -95,7 +89,7 @@ def pooling(path: Path, rows: pd.DataFrame) -> None:
     """The log loss that each pooling rule would give on each set. rows: of rules.COLUMNS."""
     names = {row.rule: f"{row.rule} (chosen)" if row.chosen else row.rule for row in rows.itertuples()}
     notes = list(map(_figures, rows["log_loss"], rows["auc"]))
-    with _card(path, (7.5, 4)) as figure:
+    with card(path, (7.5, 4)) as figure:
         axes = figure.subplots()
         _bars(axes, rows.assign(name=rows["rule"].map(names), note=notes))
         _say_if_empty(axes, rows, "No labelled videos with a score")
@@ -107,7 +101,7 @@ def groups(path: Path, rows: pd.DataFrame) -> None:
     """The log loss of each status and face size. rows: set, by, group, videos, unscored, log_loss."""
     panels = {str(by): found for by, found in rows.groupby("by", sort=False)} or {"status": rows}
     heights = [max(1, found["group"].nunique()) for found in panels.values()]
-    with _card(path, (7.5, 1.6 + 0.5 * len(panels) + 0.5 * sum(heights))) as figure:
+    with card(path, (7.5, 1.6 + 0.5 * len(panels) + 0.5 * sum(heights))) as figure:
         several = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for axes, (by, found) in zip(several, panels.items(), strict=True):
             _bars(axes, found.assign(name=found["group"], note=list(map(_counts, found["videos"], found["unscored"]))))
@@ -130,14 +124,14 @@ def _bars(axes: Axes, rows: pd.DataFrame) -> None:
             "height": 0.36,
             "color": look["color"],
             "hatch": _HATCHES[key],
-            "edgecolor": _CARD,
+            "edgecolor": CARD,
             "linewidth": 0,
         }
         axes.barh(places, lengths, label=label, **bars)
         for place, length, note in zip(places, lengths, found["note"], strict=True):
-            box = {"facecolor": _CARD, "edgecolor": "none", "pad": 1}
+            box = {"facecolor": CARD, "edgecolor": "none", "pad": 1}
             axes.annotate(note, (length, place), (4, 0), textcoords="offset points", va="center", fontsize=8, bbox=box)
-    axes.axvline(_NO_SKILL, color=_FAINT, linestyle=":", linewidth=1.2, label="always 0.5")
+    axes.axvline(_NO_SKILL, color=FAINT, linestyle=":", linewidth=1.2, label="always 0.5")
     axes.set_yticks(range(len(names)), names)
     # The notes need room on the right.
     axes.set(ylim=(max(1, len(names)) - 0.4, -0.6), xlim=(0, 1.5 * max([_NO_SKILL, *rows["log_loss"].dropna()])))
@@ -158,9 +152,9 @@ def calibration(path: Path, rows: pd.DataFrame, bins: int) -> None:
 
     rows: set, bin_centre, mean_score, fraction_fake, videos; bins: how many of equal width there are.
     """
-    with _card(path, (6, 7)) as figure:
+    with card(path, (6, 7)) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-        upper.plot([0, 1], [0, 1], color=_FAINT, linestyle=":", linewidth=1.2, label="scores are right")
+        upper.plot([0, 1], [0, 1], color=FAINT, linestyle=":", linewidth=1.2, label="scores are right")
         for number, (name, found) in enumerate(rows.groupby("set", sort=False)):
             label, look = _SETS[str(name)]
             upper.plot(found["mean_score"], found["fraction_fake"], linewidth=2, markersize=7, label=label, **look)
@@ -181,7 +175,7 @@ def folds(path: Path, rows: pd.DataFrame) -> None:
     rows: set, kind (held-out fold, training fold, test part), videos, model ("ensemble" or a seed), log_loss.
     """
     together = rows[rows["model"] == "ensemble"].reset_index(drop=True)
-    with _card(path, (7.5, 1.9 + 0.34 * max(4, len(together)))) as figure:
+    with card(path, (7.5, 1.9 + 0.34 * max(4, len(together)))) as figure:
         axes = figure.subplots()
         for kind, (colour, hatch) in _KINDS.items():
             bars = together[together["kind"] == kind]
@@ -192,16 +186,16 @@ def folds(path: Path, rows: pd.DataFrame) -> None:
                     height=0.66,
                     color=colour,
                     hatch=hatch,
-                    edgecolor=_CARD,
+                    edgecolor=CARD,
                     linewidth=0,
                     label=f"{kind}, ensemble",
                 )
         alone = rows[rows["model"] != "ensemble"]
         places = alone["set"].map({name: place for place, name in together["set"].items()})
         axes.scatter(
-            alone["log_loss"], places, label="one model", color=_CARD, edgecolor=_INK, s=26, linewidth=1.1, zorder=3
+            alone["log_loss"], places, label="one model", color=CARD, edgecolor=INK, s=26, linewidth=1.1, zorder=3
         )
-        axes.axvline(_NO_SKILL, color=_FAINT, linestyle=":", linewidth=1.2, label="always 0.5")
+        axes.axvline(_NO_SKILL, color=FAINT, linestyle=":", linewidth=1.2, label="always 0.5")
         _say_if_empty(axes, rows, "No labelled videos with a score")
         names = [
             f"{row.set} ({row.videos:,} {'video' if row.videos == 1 else 'videos'})" for row in together.itertuples()
@@ -213,38 +207,6 @@ def folds(path: Path, rows: pd.DataFrame) -> None:
         figure.legend(loc="outside lower center", ncols=3)
 
 
-@contextmanager
-def _card(path: Path, size_in: tuple[float, float]) -> Iterator[Figure]:
-    """A figure of that width and height in inches, written to `path` when the block ends."""
-    look = {
-        "axes.edgecolor": _FAINT,
-        "axes.facecolor": _CARD,
-        "figure.facecolor": _CARD,
-        "savefig.facecolor": _CARD,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": _GRID,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-        "legend.frameon": False,
-        "axes.titlelocation": "left",
-        "axes.titlepad": 12,
-        "figure.constrained_layout.w_pad": 0.12,  # inches
-        "figure.constrained_layout.h_pad": 0.1,  # inches
-    }
-    with style.context(["default", look], after_reset=True):
-        figure = Figure(figsize=size_in, dpi=_DPI, layout="constrained")
-        yield figure
-        # Without this, the file would name matplotlib's version.
-        figure.savefig(path, format="png", metadata={"Software": None})
-
-
 def _say_if_empty(axes: Axes, rows: pd.DataFrame, text: str) -> None:
     if rows.empty:
-        axes.text(
-            0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=_FAINT, backgroundcolor=_CARD
-        )
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=FAINT, backgroundcolor=CARD)

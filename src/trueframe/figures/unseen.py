@@ -38,9 +38,9 @@ def leave_one_part_out(frame: pd.DataFrame) -> dict[str, Any]:
         elsewhere = frame[frame["part"] != part]
         found[str(part)] = {"videos": len(here)}
         for name, figure in _FIGURES.items():
-            values = figure(*arrays(here)), figure(*arrays(elsewhere))
-            shift = None if None in values else rounded(values[0] - values[1])  # type: ignore[operator]
-            found[str(part)] |= {name: values[0], f"{name}_elsewhere": values[1], f"{name}_shift": shift}
+            own, others = figure(*arrays(here)), figure(*arrays(elsewhere))
+            shift = None if own is None or others is None else rounded(own - others)
+            found[str(part)] |= {name: own, f"{name}_elsewhere": others, f"{name}_shift": shift}
     return {"parts": found} | {f"{name}_shift": _spread(found, name) for name in _FIGURES}
 
 

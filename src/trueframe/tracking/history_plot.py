@@ -1,21 +1,20 @@
-"""A training's history as a picture, as PNG whose bytes depend on its rows alone."""
+"""A training's history as a picture."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from matplotlib import style
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-_DPI = 120
-# Okabe and Ito's colours, which colour-blind people can tell apart; the dashes say the same.
+from trueframe.drawing import BLUE, GREEN, INK, ORANGE, card
+
+# The dashes say the same as the colours.
 _LINES = {
-    "train_loss": ("training loss", "#2b2b2b", ":"),
-    "val_fake_log_loss": ("validation, fake videos", "#D55E00", "--"),
-    "val_real_log_loss": ("validation, real videos", "#0072B2", "-."),
-    "val_figure": ("figure that chooses", "#009E73", "-"),
+    "train_loss": ("training loss", INK, ":"),
+    "val_fake_log_loss": ("validation, fake videos", ORANGE, "--"),
+    "val_real_log_loss": ("validation, real videos", BLUE, "-."),
+    "val_figure": ("figure that chooses", GREEN, "-"),
 }
 
 
@@ -24,17 +23,13 @@ def draw(path: Path, rows: Sequence[Mapping[str, float]], kept: Sequence[int]) -
 
     rows: of history.csv, an epoch each; kept: numbers of epochs.
     """
-    with style.context("default", after_reset=True):
-        figure = Figure(figsize=(7.5, 4.5), dpi=_DPI, layout="constrained")
+    with card(path, (7.5, 4.5)) as figure:
         axes = figure.subplots()
         epochs = [row["epoch"] for row in rows]
         for name, (label, colour, dashes) in _LINES.items():
             axes.plot(epochs, [row[name] for row in rows], color=colour, linestyle=dashes, linewidth=2, label=label)
         chosen = {row["epoch"]: row["val_figure"] for row in rows}
-        axes.plot(kept, [chosen[epoch] for epoch in kept], "o", color="#009E73", markersize=9, label="kept epochs")
+        axes.plot(kept, [chosen[epoch] for epoch in kept], "o", color=GREEN, markersize=9, label="kept epochs")
         axes.set(xlabel="epoch", ylabel="loss (less is better)", ylim=(0, None))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(color="#dddddd")
         axes.legend()
-        # Without this, the file would name matplotlib's version.
-        figure.savefig(path, format="png", metadata={"Software": None})

@@ -163,7 +163,8 @@ class _Total(torch.autograd.Function):
 def _batch_norm(self: Any, images: Tensor) -> Tensor:
     """The forward pass of a batch norm over all processes, with what timm's kinds of it do next (drop, act)."""
     if not self.training:
-        return type(self).forward(self, images)  # type: ignore[no-any-return]
+        plain: Tensor = type(self).forward(self, images)
+        return plain
     axes = [axis for axis in range(images.ndim) if axis != 1]
     shape = [1 if axis in axes else -1 for axis in range(images.ndim)]
     # In float32 under mixed precision too, as torch's own.
