@@ -29,7 +29,7 @@ def train(
     data: small_data.Data, folder: Path, settings: params.Models, tools: Tools | None = None, seed: int = 111
 ) -> dict[str, Path]:
     folder.mkdir(exist_ok=True)
-    outputs = {name: folder / name for name in ("history", "selection")}
+    outputs = {name: folder / name for name in ("history", "selection", "videos")}
     weights = {f"weights_{rank}": folder / f"weights_{rank}" for rank in range(1, settings.keep + 1)}
     items = models.run(
         unit=str(seed),
@@ -43,6 +43,7 @@ def train(
         params=settings,
         tools=tools or Tools(device="cpu"),
     )
+    assert items.pop("videos") > 0
     assert items == {"weights": 1, "history": settings.epochs, "selection": settings.keep}
     assert sorted(path.name for path in folder.iterdir()) == sorted(outputs | weights)  # no scratch is left
     return outputs | weights

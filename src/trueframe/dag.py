@@ -99,6 +99,7 @@ STAGES: dict[str, Stage] = {
                 "weights": "models/{unit}/weights_{rank}.safetensors",
                 "history": "models/{unit}/history.csv",
                 "selection": "models/{unit}/selection.json",
+                "videos": "models/{unit}/videos.parquet",
             },
             "models/{unit}/record.json",
             (

@@ -72,6 +72,22 @@ FOLDS = _schema(
         "fold": pa.int32(),
     }
 )
+# A row per train video with crops, sorted by (part, video): what a training did with it (training/roles.py). crops: all
+# of them; used: those that may train, or that validate; draws: how often one was drawn before the kept weights.
+ROLES = _schema(
+    {
+        "part": pa.string(),
+        "video": pa.string(),
+        "label": pa.int8(),
+        "original": pa.string(),
+        "fold": pa.int32(),
+        "role": pa.string(),
+        "reason": pa.string(),
+        "crops": pa.int64(),
+        "used": pa.int64(),
+        "draws": pa.int64(),
+    }
+)
 # A row per scored crop and epoch whose weights scored it, sorted by (video, frame, track, epoch). score: probability of
 # fake, 0..1; held_out: the model did not train on it (true for every crop of a test part).
 PREDICTIONS = _schema({**_FACE, "epoch": pa.int32(), "score": pa.float32(), "held_out": pa.bool_()})

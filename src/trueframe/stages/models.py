@@ -20,12 +20,12 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from trueframe import dataset, network, pooling, scoring
+from trueframe import dataset, network, pooling, scoring, tables
 from trueframe.dataset import Crops, TrainingSet, letterbox
 from trueframe.errors import UserError
 from trueframe.files import canonical_json, partial, publish, sha256_file
 from trueframe.network import Network
-from trueframe.training import distributed, sampling
+from trueframe.training import distributed, roles, sampling
 from trueframe.training.augment import Augment
 from trueframe.training.checkpoint import Checkpoints, State
 from trueframe.training.distributed import Place
@@ -86,14 +86,16 @@ def run(
     weights: Sequence[Path],
     history: Path,
     selection: Path,
+    videos: Path,
     params: Models,
     tools: Tools,
 ) -> dict[str, int]:
     """Train the network of seed `unit` and keep the epochs that validate best.
 
-    weights: a path for each of the params.keep best, the best first. A training that was killed goes on after its last
-    whole epoch, where tools.partial has its state. Raises UserError when there is nothing to train or validate on, the
-    encoder's weights can't be had, or the loss is no number any more.
+    weights: a path for each of the params.keep best, the best first; videos: what became of each (tables.ROLES). A
+    training that was killed goes on after its last whole epoch, where tools.partial has its state. Raises UserError
+    when there is nothing to train or validate on, the encoder's weights can't be had, or the loss is no number any
+    more.
     """
     kind = scoring.prepare(tools.device, params.threads)
     if kind == "cpu" and params.precision == "16-mixed":
@@ -120,7 +122,10 @@ def run(
     kept = [asdict(epochs[number]) | {"sha256": sha256_file(path)} for number, path in zip(best, weights, strict=True)]
     story = _story(job, kept, table, place)
     selection.write_text(canonical_json(story), encoding="utf-8")
-    return {"weights": 1, "history": len(epochs), "selection": len(kept)}
+    batches = _batches(job, place)
+    seen = (batches.draws(number) for number in range(max(best) + 1))
+    told = tables.write(videos, roles.roles(table, train.rows, held, seen, params), tables.ROLES)
+    return {"weights": 1, "history": len(epochs), "selection": len(kept), "videos": told}
 
 
 def _train(job: Job, place: Place, tools: Tools) -> list[Epoch]:
@@ -129,9 +134,7 @@ def _train(job: Job, place: Place, tools: Tools) -> list[Epoch]:
     scoring.prepare(place.kind, params.threads)
 
     # Data: balanced epochs of the training folds, a share for each process.
-    batches = sampling.Batches(
-        job.train.rows, job.faces.label, job.seed, params.batch_size, params.batches_per_epoch, place.rank, place.ranks
-    )
+    batches = _batches(job, place)
     items = TrainingSet(job.faces, Augment(params.augmentation, params.size_px), job.seed)
     loader = _loader(items, batches, tools.workers // place.ranks - 1, place)
 
@@ -196,6 +199,13 @@ def _folder(partial: Path | None, weights: Path) -> Iterator[Path]:
     finally:
         if partial is None:
             shutil.rmtree(folder)
+
+
+def _batches(job: Job, place: Place) -> sampling.Batches:
+    params = job.params
+    return sampling.Batches(
+        job.train.rows, job.faces.label, job.seed, params.batch_size, params.batches_per_epoch, place.rank, place.ranks
+    )
 
 
 def _checkpoints(job: Job, place: Place) -> Checkpoints:

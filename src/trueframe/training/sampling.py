@@ -116,9 +116,10 @@ class Batches:
     def __len__(self) -> int:
         return self._count
 
-    def draws(self) -> NDArray[np.int64]:
-        """The epoch's draws of all ranks, shape (n, 2): row, repeat."""
-        return balanced_epoch(self._rows, self._labels, self._seed, self.epoch)[: self._count * self._size]
+    def draws(self, epoch: int | None = None) -> NDArray[np.int64]:
+        """An epoch's draws of all ranks, shape (n, 2): row, repeat. None: of the epoch that is set."""
+        number = self.epoch if epoch is None else epoch
+        return balanced_epoch(self._rows, self._labels, self._seed, number)[: self._count * self._size]
 
     def classes(self) -> NDArray[np.int64]:
         """How many fakes and reals each batch of all ranks has, shape (batches, 2)."""
