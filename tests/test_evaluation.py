@@ -67,6 +67,15 @@ def test_labelled_test_videos_without_a_score_count_with_unknown_score_and_apart
     assert found["scored"]["ensemble"]["undefined"]["auc"] == "all videos are fake"
 
 
+def test_a_withdrawn_test_video_is_not_judged_though_labels_csv_names_it(workspace: Workspace) -> None:
+    rows: list[Row] = [("a", 1, OK, None, (0.75, 0.75)), ("b", 0, tables.WITHDRAWN, None, None)]
+    found = workspace.train("p", TRAIN).test("q", rows).run(params(unknown_score=0.25))["test"]
+    assert found["all"]["ensemble"]["log_loss"] == pytest.approx(loss(0.75), abs=1e-6)
+    told = {"videos": 2, "labelled": 1, "unlabelled": 0, "withdrawn": 1, "scored": 1, "unscored": {}}
+    assert found["coverage"] == told | {"parts": 1, "parts_without_labels_csv": []}
+    assert workspace.report("metrics")["test"]["videos"] == 1
+
+
 def test_the_headline_is_the_ensembles_over_scored_held_out_videos_and_over_all_labelled_test_videos(
     workspace: Workspace,
 ) -> None:
@@ -149,6 +158,7 @@ def test_coverage_counts_every_file_once(workspace: Workspace) -> None:
         "videos": 7,
         "labelled": 4,
         "unlabelled": 3,
+        "withdrawn": 0,
         "scored": 1,
         "unscored": {"decode_error": 1, "no_face": 2},
         "parts": 2,
@@ -167,8 +177,8 @@ def test_without_a_test_part_the_held_out_fold_is_still_scored(workspace: Worksp
     report = workspace.train("p", TRAIN).run()
     assert report["test"] == {
         "coverage": {
-            "videos": 0, "labelled": 0, "unlabelled": 0, "scored": 0, "unscored": {}, "parts": 0,
-            "parts_without_labels_csv": [],
+            "videos": 0, "labelled": 0, "unlabelled": 0, "withdrawn": 0, "scored": 0, "unscored": {},
+            "parts": 0, "parts_without_labels_csv": [],
         }
     }  # fmt: skip
     assert report["held_out"]["scored"]["ensemble"]["videos"] == 2

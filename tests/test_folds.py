@@ -152,6 +152,13 @@ def test_broken_files_of_equal_content_tie_nothing_together(tmp_path: Path) -> N
     assert set(deal(tmp_path, parts, method="original")["fold"]) == {0, 1}
 
 
+def test_a_withdrawn_video_ties_nothing_together(tmp_path: Path) -> None:
+    # Were it there, it would tie the real n, another video of its name, to its own original.
+    withdrawn = fake("n", "r", crops=0, status=tables.WITHDRAWN)
+    found = by_video(deal(tmp_path, {"train/a": [real("r"), withdrawn], "train/b": [real("n")]}))
+    assert found["train/a/r"] != found["train/b/n"]
+
+
 def test_method_part_refuses_a_fake_in_another_fold_than_its_original(tmp_path: Path) -> None:
     parts = {"train/a": family("r0", 1), "train/b": [*family("r1", 1), fake("f", "r0")]}
     with pytest.raises(UserError, match=r"folds\.method: part: .* 1 leak; set folds\.method to original") as error:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,16 @@ def write_part(raw: Path, metadata: Any) -> Path:
     return raw
 
 
-def run(raw: Path, unit: str = "train/part_00", min_frames: int = 2, workers: int = 1) -> dict[str, dict[str, Any]]:
+def run(
+    raw: Path,
+    unit: str = "train/part_00",
+    min_frames: int = 2,
+    workers: int = 1,
+    withdrawn: Collection[str] = (),
+) -> dict[str, dict[str, Any]]:
     table = raw.parent / "index.parquet"
-    items = index.run(unit=unit, raw=raw, table=table, params=Index(min_frames=min_frames), tools=Tools(workers))
+    params = Index(min_frames=min_frames)
+    items = index.run(unit=unit, raw=raw, table=table, params=params, tools=Tools(workers), withdrawn=withdrawn)
     rows = tables.read_rows(table)
     assert items == {"table": len(rows)}
     assert [row["video"] for row in rows] == sorted({row["video"] for row in rows})
@@ -155,6 +163,71 @@ def test_doubts_about_the_metadata_keep_what_is_known_of_the_file(raw: Path) -> 
     assert "is not in this part; " in rows["cut.mp4"]["reason"]
     assert "of the 60 frames" in rows["cut.mp4"]["reason"]
     assert told(rows["empty.mp4"]) == ("decode_error", None, None)
+
+
+def test_a_withdrawn_video_and_what_was_made_from_it_are_told_and_never_decoded(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_from = {"fake.mp4": "real.mp4", "again.mp4": "fake.mp4", "stranger.mp4": "elsewhere.mp4", "kept.mp4": "r2.mp4"}
+    write_part(raw, {"real.mp4": REAL, "r2.mp4": REAL} | {name: fake(source) for name, source in made_from.items()})
+    names = ["real.mp4", "r2.mp4", *made_from]
+    for number, name in enumerate(names):
+        videos.write(raw / name, 3 + number)
+    decoded = []
+    probe = video.probe
+    monkeypatch.setattr(video, "probe", lambda path: decoded.append(path.name) or probe(path))
+    rows = run(raw, withdrawn={"real.mp4", "elsewhere.mp4"})
+    assert decoded == ["kept.mp4", "r2.mp4"]
+    assert {name: row["reason"] for name, row in rows.items() if row["status"] == "withdrawn"} == {
+        "again.mp4": "made from fake.mp4, which is withdrawn",
+        "fake.mp4": "made from real.mp4, which is withdrawn",
+        "real.mp4": "listed in data/withdrawn.csv",
+        "stranger.mp4": "made from elsewhere.mp4, which is withdrawn",
+    }
+    assert told(rows["fake.mp4"]) == ("withdrawn", 1, "real.mp4")
+    assert told(rows["kept.mp4"]) == ("ok", 1, "r2.mp4")
+    assert rows["real.mp4"] == {
+        "video": "real.mp4",
+        "sha256": hashlib.sha256((raw / "real.mp4").read_bytes()).hexdigest(),
+        "size_bytes": (raw / "real.mp4").stat().st_size,
+        "codec": "",
+        "width_px": 0,
+        "height_px": 0,
+        "fps": 0.0,
+        "frames": 0,
+        "status": "withdrawn",
+        "reason": "listed in data/withdrawn.csv",
+        "label": 0,
+        "original": None,
+    }
+
+
+def test_only_an_absent_file_and_what_is_no_video_are_not_called_withdrawn(raw: Path) -> None:
+    write_part(raw, {"gone.mp4": REAL, "of_gone.mp4": fake("gone.mp4"), "no_label.mp4": {}})
+    for name in ("of_gone.mp4", "no_label.mp4", "unnamed.mp4"):
+        videos.write(raw / name, 3)
+    (raw / "empty.mp4").touch()
+    (raw / "text.txt").write_text("not a video")
+    rows = run(raw, withdrawn={"gone.mp4", "no_label.mp4", "unnamed.mp4", "empty.mp4", "text.txt"})
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "empty.mp4": "withdrawn",
+        "gone.mp4": "missing_file",
+        "no_label.mp4": "withdrawn",
+        "of_gone.mp4": "withdrawn",
+        "text.txt": "not_a_video",
+        "unnamed.mp4": "withdrawn",
+    }
+
+
+def test_a_withdrawn_video_of_a_test_part_has_no_label_and_takes_no_other_with_it(raw: Path) -> None:
+    raw.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        videos.write(raw / name, 3)
+    rows = run(raw, "test/part_00", withdrawn={"a.mp4"})
+    assert {name: told(row) for name, row in rows.items()} == {
+        "a.mp4": ("withdrawn", None, None),
+        "b.mp4": ("ok", None, None),
+    }
 
 
 def test_a_test_part_needs_no_metadata_and_has_no_labels(raw: Path) -> None:

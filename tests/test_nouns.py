@@ -100,11 +100,13 @@ def test_dvcs_deps_are_the_artifacts_that_a_unit_reads(noun: str) -> None:
     layout = Layout(("a", "b"), ("c",), (1, 2), keep=2)
     read = {str(path) for unit in layout.units(noun) for path in layout.inputs(noun, unit)}
     data = {dep for dep in DVC[noun]["deps"] if not dep.endswith(".py")}
-    assert {dep for dep in data if dep != "data/raw"} == {
+    assert data - {"data/raw", "data/withdrawn.csv"} == {
         next(dep for dep in _all_outs() if path == dep or path.startswith(f"{dep}/")) for path in read
     }
     # bboxes and crops read raw videos too, but the index, which they also read, holds every video's digest.
     assert ("data/raw" in data) == (noun in ("index", "evaluation"))
+    # The others find in the index what is withdrawn.
+    assert ("data/withdrawn.csv" in data) == STAGES[noun].reads_withdrawn == (noun == "index")
 
 
 def _all_outs() -> list[str]:

@@ -127,8 +127,8 @@ def test_a_scored_video_with_some_trouble_tells_both(workspace: Workspace) -> No
     assert detail[0]["reason"] == "1 model over 2 crops; truncated: 5 of 9 frames"
 
 
-@pytest.mark.parametrize("status", [tables.NOT_A_VIDEO, tables.MISSING_FILE])
-def test_what_is_no_video_file_is_in_the_detail_alone(workspace: Workspace, status: str) -> None:
+@pytest.mark.parametrize("status", [tables.NOT_A_VIDEO, tables.MISSING_FILE, tables.WITHDRAWN])
+def test_what_is_no_video_file_or_withdrawn_is_in_the_detail_alone(workspace: Workspace, status: str) -> None:
     table, detail = workspace.part("p", {"a.mp4": OK, "notes.txt": (status, "why")}, {1: {"a.mp4": [0.5]}}).run()
     assert [row["filename"] for row in table] == ["a.mp4"]
     assert (detail[1]["score"], detail[1]["reason"]) == ("", f"{status}: why; not in the submission")

@@ -38,7 +38,8 @@ class Input:
 class Stage:
     """units: part, train part, one, seed, or seed and part; outputs: name to path, `{unit}` standing for the unit.
 
-    A path with `{rank}` stands for several files, numbered from 1: as many as models.keep says.
+    A path with `{rank}` stands for several files, numbered from 1: as many as models.keep says. reads_withdrawn: a unit
+    is told what is withdrawn in its part.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Stage:
     record: str
     inputs: tuple[Input, ...] = ()
     reads_raw: bool = False
+    reads_withdrawn: bool = False
 
     def ranked(self, name: str) -> bool:
         """Whether an output is several files."""
@@ -58,10 +60,15 @@ class Stage:
 
 
 def _part_stage(
-    name: str, units: str, outputs: Mapping[str, str], inputs: tuple[Input, ...], raw: bool = False
+    name: str,
+    units: str,
+    outputs: Mapping[str, str],
+    inputs: tuple[Input, ...],
+    raw: bool = False,
+    withdrawn: bool = False,
 ) -> Stage:
     paths = {output: f"data/{name}/{{unit}}.{suffix}" for output, suffix in outputs.items()}
-    return Stage(name, units, paths, f"data/{name}/{{unit}}.json", inputs, raw)
+    return Stage(name, units, paths, f"data/{name}/{{unit}}.json", inputs, raw, withdrawn)
 
 
 _INDEX = Input("index", "index", "table", "same")
@@ -70,7 +77,7 @@ _CROPS = Input("crops", "crops", "archive", "same")
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
-        _part_stage("index", "part", {"table": "parquet"}, (), raw=True),
+        _part_stage("index", "part", {"table": "parquet"}, (), raw=True, withdrawn=True),
         _part_stage("bboxes", "part", {"boxes": "parquet", "videos": "videos.parquet"}, (_INDEX,), raw=True),
         _part_stage(
             "crops",

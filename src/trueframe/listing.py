@@ -14,6 +14,7 @@ from rich.text import Text
 
 from trueframe.files import canonical_json
 from trueframe.predict import Prediction
+from trueframe.printable import printable
 
 FORMATS = ("table", "csv", "json")
 
@@ -52,13 +53,8 @@ def _table(rows: Sequence[Prediction]) -> str:
         score = "" if row.score is None else f"{row.score:.4f}"
         tracks = ", ".join(f"{track.track}: {track.score:.4f}" for track in row.tracks)
         cells = asdict(row) | {"score": score, "tracks": tracks}
-        table.add_row(*(Text(_printable(str(cells[name]))) for name in _COLUMNS))
+        table.add_row(*(Text(printable(str(cells[name]))) for name in _COLUMNS))
     text = io.StringIO()
     width = Console().width if sys.stdout.isatty() else _NO_EDGE
     Console(file=text, width=width, color_system=None).print(table)
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
-
-
-def _printable(text: str) -> str:
-    """The text with escapes for what is no letter, sign or space: a file's name must not steer the terminal."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trueframe import pooling, tables, video
+from trueframe import claims, pooling, tables, video
 from trueframe.errors import UserError
 from trueframe.params import Params, Submission
 from trueframe.progress import Progress
@@ -149,7 +149,7 @@ def _plain(number: int, file: Path) -> str:
 
 
 def _listed(name: str) -> bool:
-    return name not in (index.METADATA, index.LABELS) and not name.startswith(".")
+    return name not in (claims.METADATA, index.LABELS) and not name.startswith(".")
 
 
 def _like_video(path: Path) -> bool:

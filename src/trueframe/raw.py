@@ -34,6 +34,17 @@ def require(root: Path) -> None:
         raise UserError(f"{RAW}: has no part; expected folders {RAW}/train/<part>/ with videos and metadata.json")
 
 
+def repository(root: Path) -> Repo:
+    """DVC's repository at `root`. Raises UserError where there is none."""
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        return Repo(str(root))
+    except NotDvcRepoError as error:
+        raise UserError(f"{root}: not a DVC repository; run in a clone, or run `git init` and `dvc init`") from error
+
+
 class Hashes:
     """Content of raw files by DVC's own MD5 and through DVC's own memory of it (by inode, time and size).
 
@@ -57,15 +68,7 @@ class Hashes:
 
     @cached_property
     def _repo(self) -> Repo:
-        from dvc.exceptions import NotDvcRepoError
-        from dvc.repo import Repo
-
-        try:
-            return Repo(str(self._root))
-        except NotDvcRepoError as error:
-            raise UserError(
-                f"{self._root}: not a DVC repository; run in a clone, or run `git init` and `dvc init`"
-            ) from error
+        return repository(self._root)
 
     def file(self, path: Path) -> str:
         """ "md5:<digest>" of a file; "not a file" where there is none."""

@@ -25,7 +25,8 @@ class Recipe:
     """All that may change a unit's bytes.
 
     params: the stage's section; code: module path to digest; inputs: artifact path to "sha256:…", taken from the
-    artifact's own record ("md5:…", DVC's, for raw files; "missing" where there is no record).
+    artifact's own record ("md5:…", DVC's, for raw files; "missing" where there is no record). What is withdrawn in a
+    part stands under data/withdrawn.csv as "names:…", a digest of the names; where nothing is, that path is absent.
     """
 
     params: Mapping[str, Any]
@@ -68,12 +69,20 @@ _RECORD = TypeAdapter(Record)
 def read(path: Path) -> Record | None:
     """The record at `path`; None where there is none or where what lies there is no record of this format."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None  # the unit counts as never made, and is made again
+
+
+def parse(data: bytes) -> Record | None:
+    """The record that a file's bytes are; None where they are no record of this format."""
+    try:
+        value = json.loads(data)
         if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
             return None
         return _RECORD.validate_python(value)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, RecursionError, ValueError):
-        return None  # the unit counts as never made, and is made again; ValueError: no UTF-8, no JSON, no record
+    except (RecursionError, ValueError):
+        return None  # ValueError: no UTF-8, no JSON, no record
 
 
 def environment(root: Path) -> dict[str, str]:
@@ -93,6 +102,11 @@ def code_digest(path: Path) -> str:
         source = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return "missing"
+    return source_digest(source)
+
+
+def source_digest(source: str) -> str:
+    """The same of a module's text."""
     return f"sha256:{sha256_text(bare(source))}"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trueframe import raw, records
-from trueframe.dag import STAGES, Layout, Stage
+from trueframe.dag import STAGES, Stage
 from trueframe.errors import UserError
 from trueframe.files import partial, publish, sha256_file
 from trueframe.progress import Progress
@@ -37,6 +37,8 @@ def run_unit(
     if workspace.fresh(stage, unit):
         progress.say("fresh, nothing to do")
         return False
+    if entry.reads_raw:
+        raw.require(workspace.root)
     recipe = workspace.recipe(stage, unit)
     missing = [path for path, digest in recipe.inputs.items() if digest == "missing"]
     if missing:
@@ -49,7 +51,7 @@ def run_unit(
         with _outputs(workspace.root, workspace.layout.output_paths(stage, unit)) as temporary:
             items = importlib.import_module(f"trueframe.stages.{stage}").run(
                 unit=unit,
-                **_paths(workspace.root, entry, unit, workspace.layout),
+                **_inputs(workspace, entry, unit),
                 **{
                     name: _one_or_all(entry, name, [temporary[path] for path in paths])
                     for name, paths in outputs.items()
@@ -78,9 +80,10 @@ def _one_or_all(entry: Stage, name: str, paths: Sequence[Path]) -> Any:
     return tuple(paths) if entry.ranked(name) else paths[0]
 
 
-def _paths(root: Path, entry: Stage, unit: str, layout: Layout) -> dict[str, Any]:
-    """A stage's inputs as it is given them: a path, or unit to path where it reads many."""
-    paths: dict[str, Any] = {}
+def _inputs(workspace: Workspace, entry: Stage, unit: str) -> dict[str, Any]:
+    """A stage's inputs as it is given them: a path, or unit to path where it reads many, and what is withdrawn."""
+    root, layout = workspace.root, workspace.layout
+    inputs: dict[str, Any] = {}
     for item in entry.inputs:
         found = {
             source: _one_or_all(
@@ -90,11 +93,13 @@ def _paths(root: Path, entry: Stage, unit: str, layout: Layout) -> dict[str, Any
             )
             for source in layout.sources(item, unit)
         }
-        paths[item.name] = found if item.many else next(iter(found.values()))
+        inputs[item.name] = found if item.many else next(iter(found.values()))
     if entry.reads_raw:
         of_tests = {part: root / raw.RAW / part for part in layout.parts("test")}
-        paths["raw"] = of_tests if entry.units == "one" else root / raw.RAW / unit
-    return paths
+        inputs["raw"] = of_tests if entry.units == "one" else root / raw.RAW / unit
+    if entry.reads_withdrawn:
+        inputs["withdrawn"] = workspace.withdrawn_names(unit)
+    return inputs
 
 
 @contextmanager

@@ -18,6 +18,7 @@ TRUNCATED = "truncated"  # decoding broke off; the frames before are used
 MISSING_ORIGINAL = "missing_original"  # a fake whose original is absent: faces were found on the fake itself
 BAD_METADATA = "bad_metadata"
 MISSING_FILE = "missing_file"
+WITHDRAWN = "withdrawn"  # nobody may use it, or not what it was made from (data/withdrawn.csv): it is not decoded
 NOT_A_VIDEO = "not_a_video"
 DECODE_ERROR = "decode_error"
 TOO_FEW_FRAMES = "too_few_frames"

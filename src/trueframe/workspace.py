@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
+from trueframe import claims, raw, records, withdrawn
 from trueframe import params as parameters
-from trueframe import raw, records
 from trueframe.dag import KINDS, STAGES, Layout, Stage
 from trueframe.errors import UserError
-from trueframe.files import partial
+from trueframe.files import canonical_json, partial, sha256_text
 from trueframe.records import Recipe, Record
 
 PARAMS = Path("params.yaml")
@@ -77,21 +77,59 @@ class Workspace:
     def _raw_inputs(self, stage: str, unit: str) -> Iterator[tuple[str, str]]:
         """index reads a part's videos, evaluation the labels, models a file of weights where one is named.
 
-        The others trust the index, which has every video's digest.
+        The others trust the index, which has every video's digest, and knows what is withdrawn.
         """
         if stage == "models" and self.params.models.weights not in ("hub", "none"):
             yield self.params.models.weights, self.hashes.file(self.root / self.params.models.weights)
-        if stage not in ("index", "evaluation"):
-            return
-        if not self.has_raw:
-            record = self.record(stage, unit)  # no videos here: taken as the record has them
-            known = record.recipe.inputs if record else {}
-            yield from ((path, digest) for path, digest in known.items() if path.startswith(f"{raw.RAW}/"))
-        elif stage == "index":
-            yield from self.hashes.part(unit).items()
-        else:
+        if stage == "index":
+            files = self.hashes.part(unit) if self.has_raw else self.recorded_raw(stage, unit)
+            yield from files.items()
+            if names := self._withdrawn_names(unit, files):
+                yield str(withdrawn.PATH), f"names:{sha256_text(canonical_json(sorted(names)))}"
+        elif stage == "evaluation" and not self.has_raw:
+            yield from self.recorded_raw(stage, unit).items()
+        elif stage == "evaluation":
             for part in self.layout.parts("test"):
                 yield from self.hashes.labels(part).items()
+
+    def recorded_raw(self, stage: str, unit: str) -> dict[str, str]:
+        """The raw files that a unit read by its record, path to "md5:<digest>"; these count in a clone without any."""
+        record = self.record(stage, unit)
+        known = record.recipe.inputs if record else {}
+        return {path: digest for path, digest in known.items() if path.startswith(f"{raw.RAW}/")}
+
+    @cached_property
+    def withdrawals(self) -> tuple[withdrawn.Withdrawn, ...]:
+        """What data/withdrawn.csv has. Raises UserError where it can't be read."""
+        return withdrawn.read(self.root / withdrawn.PATH)
+
+    def withdrawn_names(self, unit: str) -> frozenset[str]:
+        """Names that are withdrawn in a part with raw videos: withdrawn.names. The recipe of its index has a digest."""
+        return self._withdrawn_names(unit, self.hashes.part(unit))
+
+    def _withdrawn_names(self, unit: str, files: Mapping[str, str]) -> frozenset[str]:
+        if not self.withdrawals:
+            return frozenset()
+        by_name = {Path(path).name: digest for path, digest in files.items()}
+        return withdrawn.names(self.withdrawals, by_name, self.originals(unit).values())
+
+    def originals(self, unit: str) -> Mapping[str, str]:
+        """What each fake of a part was made from: by its metadata, in a clone without videos by its index."""
+        if unit.startswith("test/"):
+            return {}
+        if not self.has_raw:
+            return self._indexed_originals(unit)
+        try:
+            return claims.originals(claims.read(self.root / raw.RAW / unit))
+        except UserError:
+            return {}  # metadata that can't be read: the part's index will not be made, and says why
+
+    def _indexed_originals(self, unit: str) -> dict[str, str]:
+        from trueframe import tables
+
+        path = self.root / self.layout.output("index", "table", unit)[0]
+        rows = tables.read_rows(path, ["video", "original"]) if path.is_file() else []
+        return {row["video"]: row["original"] for row in rows if row["original"] is not None}
 
     def reasons(self, stage: str, unit: str) -> list[str]:
         """Why a unit is not fresh, from its own record alone: what is missing or changed. Empty: it is fresh.
@@ -120,7 +158,7 @@ class Workspace:
         if recipe == record.recipe:
             return
         before, now = record.recipe, recipe
-        yield from _changed("params", _leaves(before.params), _leaves(now.params))
+        yield from _changed("params", leaves(before.params), leaves(now.params))
         yield from _changed("code", before.code, now.code)
         yield from _changed("input", before.inputs, now.inputs)
 
@@ -173,13 +211,14 @@ def _changed(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> It
 _ABSENT = object()
 
 
-def _leaves(value: Any, prefix: str = "") -> dict[str, Any]:
+def leaves(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested values as dotted name to value."""
     if not isinstance(value, Mapping):
         return {prefix: value}
     return {
         key: leaf
         for name, child in value.items()
-        for key, leaf in _leaves(child, f"{prefix}.{name}" if prefix else name).items()
+        for key, leaf in leaves(child, f"{prefix}.{name}" if prefix else name).items()
     }
 
 

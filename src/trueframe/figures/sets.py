@@ -48,13 +48,15 @@ def test(
 ) -> pd.DataFrame:
     """A row per file of a test part. A video that is not scored has unknown_score in each of the scores.
 
-    labels: of each part's videos by name, None where nobody told; the others are as in `train`.
+    A withdrawn video is not judged: it has no label, whatever labels.csv says. labels: of each part's videos by name,
+    None where nobody told; the others are as in `train`.
     """
     frames = []
     for part in sorted(labels):
         known = statuses(videos[part])
         frame = pd.DataFrame({"part": part, "video": list(known), "status": list(known.values())})
         frame["label"] = frame["video"].map(labels[part] or {}).astype("Int8")
+        frame.loc[frame["status"] == tables.WITHDRAWN, "label"] = pd.NA
         frame["cluster"] = frame["part"] + "/" + frame["video"]
         frame = frame.merge(scores[part], on="video", how="left")
         frames.append(frame.assign(scored=frame["score"].notna()))
@@ -107,12 +109,13 @@ def train_coverage(found: pd.DataFrame) -> dict[str, Any]:
 
 
 def test_coverage(found: pd.DataFrame, labels: Mapping[str, Mapping[str, int] | None]) -> dict[str, Any]:
-    """videos = labelled + unlabelled files; labelled = scored + the sum of unscored, which is told by status."""
-    labelled = found["label"].notna()
+    """videos = labelled + unlabelled + withdrawn; labelled = scored + the sum of unscored, which is told by status."""
+    labelled, withdrawn = found["label"].notna(), found["status"] == tables.WITHDRAWN
     return {
         "videos": len(found),
         "labelled": int(labelled.sum()),
-        "unlabelled": int((~labelled).sum()),
+        "unlabelled": int((~labelled & ~withdrawn).sum()),
+        "withdrawn": int(withdrawn.sum()),
         "scored": int((labelled & found["scored"]).sum()),
         "unscored": _by_status(found[labelled & ~found["scored"]]),
         "parts": len(labels),

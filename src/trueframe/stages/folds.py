@@ -91,10 +91,14 @@ def _split(splitter: GroupKFold | StratifiedGroupKFold, videos: pd.DataFrame) ->
 
 
 def _videos(index: Mapping[str, Path]) -> pd.DataFrame:
-    """A row per video of every part: part, video, sha256, status, label and the original that it goes back to."""
+    """A row per video of every part: part, video, sha256, status, label and the original that it goes back to.
+
+    Withdrawn ones are not among them: they must not tie others together.
+    """
     columns = ["video", "sha256", "status", "label", "original"]
     frames = [tables.read(path, columns).assign(part=part) for part, path in sorted(index.items())]
     videos = pd.concat(frames, ignore_index=True)
+    videos = videos[videos["status"] != tables.WITHDRAWN].reset_index(drop=True)
     return videos.assign(original=videos["original"].where(videos["original"].notna(), videos["video"]))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueframe import pool, tables, video
+from trueframe import claims, pool, tables, video
+from trueframe.claims import METADATA
 from trueframe.errors import UserError
 from trueframe.files import sha256_file
 
@@ -15,69 +16,47 @@ if TYPE_CHECKING:
     from trueframe.params import Index
     from trueframe.tools import Tools
 
-METADATA = "metadata.json"
 LABELS = "labels.csv"
-_LABELS = {"REAL": 0, "FAKE": 1}
 
 
-def run(*, unit: str, raw: Path, table: Path, params: Index, tools: Tools) -> dict[str, int]:
+def run(
+    *, unit: str, raw: Path, table: Path, params: Index, tools: Tools, withdrawn: Collection[str] = ()
+) -> dict[str, int]:
     """Write a row per video of the part (tables.INDEX): every file in its folder and every name in its metadata.
 
-    raw: the part's folder. Raises UserError for a part without videos and for metadata that can't be read.
+    raw: the part's folder; withdrawn: names of its files, and of originals that are not among them, which nobody may
+    use, nor what was made from them: they are not decoded. Raises UserError for a part without videos and for metadata
+    that can't be read.
     """
-    metadata = read_metadata(raw) if unit.startswith("train/") else {}
+    metadata = claims.read(raw) if unit.startswith("train/") else {}
     files = {
         path.name for path in raw.iterdir() if path.name not in (METADATA, LABELS) and not path.name.startswith(".")
     }
     for name in sorted(files):
-        _require_text(name, raw)
+        claims.require_text(name, raw)
     names = sorted(files | set(metadata))
     if not names:
         raise UserError(f"{raw}: no videos in this part; put videos in or remove the folder")
+    made_from = claims.made_from(withdrawn, claims.originals(metadata))
+    barred = {name: f"made from {original}, which is withdrawn" for name, original in made_from.items()}
+    barred |= dict.fromkeys(withdrawn, "listed in data/withdrawn.csv")
     rows = []
     with tools.progress.task(len(names), "videos") as advance:
         look = functools.partial(_look, raw, params.min_frames)
         # A name of the metadata that is no file of the folder may be a path to anywhere: it is never opened.
-        items = [(name, name in files) for name in names]
+        items = [(name, name in files, barred.get(name)) for name in names]
         for row in pool.ordered(look, items, tools.workers):
             rows.append({**row, **_claims(row, metadata, unit)})
             advance(1)
     return {"table": tables.write(table, rows, tables.INDEX)}
 
 
-def read_metadata(raw: Path) -> dict[str, Any]:
-    """DFDC's metadata.json of a train part: file name to entry. Raises UserError when it is absent or no such thing."""
-    path = raw / METADATA
-    try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path}: not there; a train part needs DFDC's metadata.json, one without labels belongs in data/raw/test"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror}); put DFDC's metadata.json there") from error
-    except (ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, or a number of 5,000 digits
-        raise UserError(f"{path}: not JSON: {error}; mend the file") from error
-    if not isinstance(metadata, dict):
-        raise UserError(f"{path}: expected an object from file name to entry, found {type(metadata).__name__}")
-    for name, entry in metadata.items():
-        _require_text(name, path)
-        if isinstance(entry, dict) and isinstance(entry.get("original"), str):
-            _require_text(entry["original"], path)
-    return metadata
+def _look(raw: Path, min_frames: int, item: tuple[str, bool, str | None]) -> dict[str, Any]:
+    """What the file itself says: everything of a row but the label.
 
-
-def _require_text(name: str, where: Path) -> None:
-    # Half a character, from JSON's "\\ud800" or a file name that is no UTF-8, fits in no table and no archive.
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise UserError(f"{where}: {name!r}: expected a name in UTF-8; give it another name") from error
-
-
-def _look(raw: Path, min_frames: int, item: tuple[str, bool]) -> dict[str, Any]:
-    """What the file itself says: everything of a row but the label. item: its name, and whether it is in the folder."""
-    name, there = item
+    item: its name, whether it is in the folder, and why it must not be used, if so.
+    """
+    name, there, barred = item
     row: dict[str, Any] = {"video": name, "sha256": "", "size_bytes": 0, "codec": "", "width_px": 0, "height_px": 0}
     row |= {"fps": 0.0, "frames": 0, "status": tables.OK, "reason": ""}
     path = raw / name
@@ -88,6 +67,8 @@ def _look(raw: Path, min_frames: int, item: tuple[str, bool]) -> dict[str, Any]:
     if not path.is_file() or path.suffix.lower() not in video.EXTENSIONS:
         return row | {"status": tables.NOT_A_VIDEO, "reason": f"not a file that ends in {', '.join(video.EXTENSIONS)}"}
     row |= {"sha256": sha256_file(path), "size_bytes": path.stat().st_size}
+    if barred is not None:
+        return row | {"status": tables.WITHDRAWN, "reason": barred}
     try:
         found = video.probe(path)
     except video.DecodeError as error:
@@ -109,14 +90,14 @@ def _claims(row: dict[str, Any], metadata: dict[str, Any], unit: str) -> dict[st
         return {"label": None, "original": None}
     name = row["video"]
     entry = metadata.get(name)
-    label = _LABELS.get(str(entry.get("label"))) if isinstance(entry, dict) else None
-    if not isinstance(entry, dict) or label is None:
+    label = claims.label(entry)
+    if label is None:
         reason = f"{METADATA} gives it no label REAL or FAKE" if name in metadata else f"not named in {METADATA}"
         return {"label": None, "original": None} | _unless_worse(row, tables.BAD_METADATA, reason)
     if label == 0:
         return {"label": 0, "original": None}
-    original = entry.get("original")
-    if not isinstance(original, str) or original == name:
+    original = claims.original(name, entry)
+    if original is None:
         reason = f"{METADATA} names no original for this fake"
         return {"label": 1, "original": None} | _unless_worse(row, tables.MISSING_ORIGINAL, reason)
     source = metadata.get(original)

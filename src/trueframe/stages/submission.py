@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from trueframe.params import Submission
     from trueframe.tools import Tools
 
-# Not video files: they get a row in the detail with an empty score, and none in the submission.
-_NO_FILE = (tables.NOT_A_VIDEO, tables.MISSING_FILE)
+# No video files, or not ours to use: they get a row in the detail with an empty score, and none in the submission.
+_NOT_SUBMITTED = (tables.NOT_A_VIDEO, tables.MISSING_FILE, tables.WITHDRAWN)
 
 
 def run(
@@ -65,7 +65,7 @@ def run(
 
 
 def rows_of(part: str, videos: Path, predictions: Mapping[int, Path], params: Submission) -> list[dict[str, Any]]:
-    """A row of the detail per video of a part, by name; a score of None stands for none, of what is no video file.
+    """A row of the detail per video of a part, by name; a score of None stands for none, of what is not submitted.
 
     videos: the part's table of crops' videos; predictions: seed to table.
     """
@@ -85,7 +85,7 @@ def rows_of(part: str, videos: Path, predictions: Mapping[int, Path], params: Su
             score["score"] = pooling.tempered(score["score"], params.temperature)
             crops = f"{score['crops']} crop{'' if score['crops'] == 1 else 's'}"
             row |= score | {"reason": "; ".join(filter(None, [f"{models} over {crops}", trouble]))}
-        elif video["status"] in _NO_FILE:
+        elif video["status"] in _NOT_SUBMITTED:
             row |= {"score": None, "crops": 0, "tracks": 0, "reason": trouble}
         else:
             reason = f"{trouble or 'no crops'}; unknown_score {params.unknown_score!r}"
