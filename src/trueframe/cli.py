@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from trueframe.audit import commands
 from trueframe.dag import ONE, STAGES
 from trueframe.errors import UserError
 
@@ -144,6 +145,24 @@ def summary() -> None:
 
 
 @app.command()
+def withdraw(
+    video: Annotated[
+        str,
+        typer.Argument(help="<kind>/<part>/<video>, a path, a file's name, a SHA-256 or its start.", metavar="VIDEO"),
+    ],
+    reason: Annotated[
+        str, typer.Option(help="Why: consent withdrawn, wrong label, … on one line.", show_default=False)
+    ],
+) -> None:
+    """Leave a video and the fakes made from it out of everything, from the next run on."""
+    from trueframe import withdraw as withdrawing
+    from trueframe import workspace
+
+    for line in withdrawing.told(withdrawing.withdraw(workspace.here(), video, reason)):
+        print(line)
+
+
+@app.command()
 def prune(stage: str) -> None:
     """Remove a stage's files of parts and seeds that are no longer there."""
     from trueframe import upkeep, workspace
@@ -167,6 +186,9 @@ def demo_data(out: Annotated[Path, typer.Argument(help="Where the parts go.")] =
     from trueframe import demo, report
 
     demo.write_demo(out, progress=report.counter("demo-data"))
+
+
+app.command()(commands.audit)
 
 
 mlflow = typer.Typer(help="MLflow's registry and runs.", no_args_is_help=True)
