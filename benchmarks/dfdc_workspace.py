@@ -160,7 +160,7 @@ def _selection(path: Path, unit: str, units: list[str], videos: int) -> int:
         "val_log_loss": 0.25,
         "lr": 0.01,
         "file": "weights_1.safetensors",
-        "sha256": "0" * 64,
+        "sha256": sha256_file(path.with_name("weights_1.safetensors")),
     }
     path.write_text(json.dumps({"seed": int(unit), "kept": [figures], "validation_videos": sides}))
     return 1
