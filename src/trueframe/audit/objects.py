@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,11 +50,15 @@ class Objects:
         return self.folder / md5[:2] / md5[2:]
 
     def listing(self, md5: str) -> dict[str, str] | None:
-        """A folder's files, relative path to MD5, by the object that lists them; None where it is not in the cache."""
+        """A folder's files, relative path to MD5, by the object that lists them.
+
+        None where it is not in the cache, or is there and not what its name says.
+        """
         if md5 not in self._listings:
             place = self.place(md5)
-            entries = json.loads(place.read_bytes()) if place.is_file() else None
-            self._listings[md5] = None if entries is None else {entry["relpath"]: entry["md5"] for entry in entries}
+            data = place.read_bytes() if place.is_file() else b""
+            sound = f"{hashlib.md5(data, usedforsecurity=False).hexdigest()}{_FOLDER}" == md5
+            self._listings[md5] = {entry["relpath"]: entry["md5"] for entry in json.loads(data)} if sound else None
         return self._listings[md5]
 
     def tracked(self, lock: str | None, raw_file: str | None) -> Tracked:

@@ -60,7 +60,8 @@ def read(place: Path, sha256: bool = True, md5: bool = True) -> Content:
                     digest.update(buffer[:count])
     except OSError as error:
         return Content(error=error)
-    return Content(size, **{name: digest.hexdigest() for name, digest in digests.items()})
+    found = {name: digest.hexdigest() for name, digest in digests.items()}
+    return Content(size, found.get("sha256", ""), found.get("md5", ""))
 
 
 def spread(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[tuple[Item, Result]]:

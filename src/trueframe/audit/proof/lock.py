@@ -37,11 +37,7 @@ class _File(BaseModel):
 
 
 class Sound(Objects):
-    """DVC's cache, of which no list of files is believed that is not what its name says."""
-
-    def listing(self, md5: str) -> dict[str, str] | None:
-        """As the base says; None also where the object is corrupt."""
-        return super().listing(md5) if self.read(md5).has(_MD5 + md5[:32]) else None
+    """DVC's cache, whose objects are read as well."""
 
     def read(self, md5: str) -> digests.Content:
         """What an object's bytes are now."""
@@ -116,7 +112,7 @@ class Lock:
         if md5 is None:
             return "put it back, or remove its record and run snakemake, which makes it anew"
         name = shlex.quote(path)
-        steps = () if self.objects.place(md5).exists() else (f"`dvc fetch {name}`",)
+        steps: tuple[str, ...] = () if self.objects.place(md5).exists() else (f"`dvc fetch {name}`",)
         steps += ("remove it", f"`dvc checkout {name}`") if there else (f"`dvc checkout {name}`",)
         return f"{', then '.join(steps)}; if it was changed on purpose or a run was broken off, run snakemake"
 
