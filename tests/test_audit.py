@@ -130,8 +130,9 @@ def test_a_file_is_known_by_many_names(finished_workspace: Path, tmp_path: Path)
     }
     for name, node in names.items():
         assert subject.find(finished_workspace, auditor.graph, name).node == node, name
-    with pytest.raises(UserError, match=r"nothing\.bin: no record knows this file"):
-        subject.find(finished_workspace, auditor.graph, "nothing.bin")
+    for stranger in ("nothing.bin", "x" * 300, "\x1b"):
+        with pytest.raises(UserError, match="no record knows this file"):
+            subject.find(finished_workspace, auditor.graph, stranger)
 
 
 def test_a_crop_in_an_archive_is_told_with_its_video_and_its_face(finished_workspace: Path) -> None:

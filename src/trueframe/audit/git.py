@@ -47,6 +47,19 @@ def changes(root: Path, paths: Iterable[Path | str], everywhere: bool = False) -
     return _lines(root, "rev-list", "--topo-order", *which, "--", *map(str, paths))
 
 
+def versions(root: Path, paths: Iterable[Path | str]) -> list[str]:
+    """Commits that changed one of the paths, the newest first: of every branch, tag, stash and DVC experiment, merged
+    ways included, and of what the reflogs still know.
+    """
+    return _lines(root, "rev-list", "--topo-order", "--full-history", "--all", "--reflog", "--", *map(str, paths))
+
+
+def containing(root: Path, shas: Iterable[str]) -> list[str]:
+    """Branches, tags and other references that have one of the commits in their history."""
+    words = [word for sha in shas for word in ("--contains", sha)]
+    return sorted(_lines(root, "for-each-ref", "--format=%(refname:short)", *words)) if words else []
+
+
 def between(root: Path, old: str, new: str, path: str) -> list[str]:
     """Commits that changed a path, the newest first: those that `new` has in its history and `old` has not."""
     return _lines(root, "rev-list", "--topo-order", f"{old}..{new}", "--", path)

@@ -76,7 +76,7 @@ class Snapshot(ABC):
 
         place = self.locate(path)
         try:
-            return pq.read_table(place, columns=columns) if place else None
+            return pq.ParquetFile(place).read(columns) if place else None  # read_table would import pandas
         except pa.ArrowInvalid as error:
             raise UserError(
                 f"{path} of {self.name}: expected a parquet table ({str(error).splitlines()[0][:100]}); "

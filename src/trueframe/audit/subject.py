@@ -100,14 +100,24 @@ def _by_unit(path: str) -> Subject | None:
 
 def _by_content(graph: Graph, root: Path, asked: str) -> Subject | None:
     """A SHA-256 or a file from anywhere: whatever has this content."""
-    place = Path(asked) if Path(asked).is_file() else root / asked
-    digest = asked if _SHA256.fullmatch(asked) else sha256_file(place) if place.is_file() else None
+    digest = asked if _SHA256.fullmatch(asked) else content(root, asked)
     if digest is None:
         return None
     for node, record in graph.records.items():
         for path, output in record.outputs.items():
             if output.sha256 == digest:
                 return Subject(node, path)
+    return None
+
+
+def content(root: Path, asked: str) -> str | None:
+    """The SHA-256 of a file, named from here or from the workspace; None where there is none."""
+    for place in (Path(asked), root / asked):
+        try:
+            if place.is_file():
+                return sha256_file(place)
+        except OSError:  # a name that is too long for any file
+            return None
     return None
 
 

@@ -1,0 +1,1 @@
+"""What it takes to tell two units, two commits or two workspaces apart."""
