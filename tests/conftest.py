@@ -11,7 +11,7 @@ from filelock import FileLock
 
 import small_data
 from trueframe import demo
-from workspaces import TINY, clone, commit, edit_params, snakemake
+from workspaces import TINY, call, clone, commit, edit_params, family, scored_video, snakemake
 
 
 def _tiny(path: Path) -> Path:
@@ -45,8 +45,6 @@ def raw_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished_workspace(tmp_path_factory: pytest.TempPathFactory, raw_workspace: Path) -> Path:
     """A tiny workspace after `dvc add data/raw` and `snakemake submission`, all committed; not to be changed."""
-    from workspaces import call
-
     place, lock = _shared(tmp_path_factory, "finished")
     with lock:
         if not (place / "finished").exists():
@@ -55,6 +53,25 @@ def finished_workspace(tmp_path_factory: pytest.TempPathFactory, raw_workspace: 
             call(place / "w", "dvc", "add", "--quiet", "data/raw")
             snakemake(place / "w", "submission")
             commit(place / "w", "finished")
+            (place / "finished").touch()
+    return place / "w"
+
+
+@pytest.fixture(scope="session")
+def withdrawn_workspace(tmp_path_factory: pytest.TempPathFactory, finished_workspace: Path) -> Path:
+    """The finished workspace after a real train video and a test video were withdrawn, run again and committed; not to
+    be changed.
+    """
+    place, lock = _shared(tmp_path_factory, "withdrawn")
+    with lock:
+        if not (place / "finished").exists():
+            shutil.rmtree(place, ignore_errors=True)
+            path = Path(shutil.copytree(finished_workspace, place / "w", symlinks=True))
+            names = f"train/part_00/{family(path, 'train/part_00')[0]}", f"test/part_00/{scored_video(path)}"
+            for name in names:
+                call(path, "trueframe", "withdraw", name, "--reason", "consent", PYTHONPATH=str(path / "src"))
+            snakemake(path, "submission")
+            commit(path, "withdrawn")
             (place / "finished").touch()
     return place / "w"
 

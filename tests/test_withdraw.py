@@ -16,20 +16,10 @@ from trueframe import archive, runner, tables, withdraw, withdrawn
 from trueframe.dag import STAGES
 from trueframe.errors import UserError
 from trueframe.workspace import Workspace
-from workspaces import call, clean, digests, planned, snakemake
+from workspaces import call, clean, digests, family, planned, scored_video, snakemake
 
 AFTER_TRAIN = {"folds", "models", "predictions", "submission", "evaluation"}
 OF_TRAIN = {"index", "bboxes", "crops", "landmarks", "masks"}
-
-
-def _family(root: Path, part: str) -> tuple[str, str]:
-    """A real video of a train part, and a fake made from it."""
-    metadata = json.loads((root / f"data/raw/{part}/metadata.json").read_text())
-    return next((entry["original"], name) for name, entry in sorted(metadata.items()) if entry["label"] == "FAKE")
-
-
-def _test_video(root: Path) -> str:
-    return min(path.name for path in (root / "data/raw/test/part_00").glob("*.mp4"))
 
 
 def _withdraw(root: Path, asked: str) -> list[str]:
@@ -61,18 +51,18 @@ def _rows_with(root: Path, names: set[str]) -> Iterator[str]:
 
 
 def test_the_helper_sees_what_a_finished_workspace_holds_of_a_video(finished_workspace: Path) -> None:
-    found = set(_rows_with(finished_workspace, {_family(finished_workspace, "train/part_00")[0]}))
+    found = set(_rows_with(finished_workspace, {family(finished_workspace, "train/part_00")[0]}))
     assert {path.rpartition("train/part_00")[0] + Path(path).suffix for path in found} >= {
         "data/bboxes/.parquet",
         "data/crops/.zip",
         "data/landmarks/.parquet",
     }
     assert {"data/folds/folds.parquet", "models/1/videos.parquet"} <= found
-    assert "reports/submission.csv" in set(_rows_with(finished_workspace, {_test_video(finished_workspace)}))
+    assert "reports/submission.csv" in set(_rows_with(finished_workspace, {scored_video(finished_workspace)}))
 
 
 def test_a_test_video_leaves_the_reports_without_a_training_and_comes_back(finished: Path) -> None:
-    before, name = digests(finished), _test_video(finished)
+    before, name = digests(finished), scored_video(finished)
     told = _withdraw(finished, f"test/part_00/{name}")
     jobs = planned(finished)
     assert jobs == {
@@ -101,7 +91,7 @@ def test_a_test_video_leaves_the_reports_without_a_training_and_comes_back(finis
 
 
 def test_a_train_video_reruns_its_part_and_the_trainings(finished: Path) -> None:
-    original, fake = _family(finished, "train/part_01")
+    original, fake = family(finished, "train/part_01")
     told = _withdraw(finished, original)
     jobs = planned(finished)
     assert {stage for stage, _ in jobs} == OF_TRAIN | AFTER_TRAIN
@@ -112,11 +102,11 @@ def test_a_train_video_reruns_its_part_and_the_trainings(finished: Path) -> None
 
 @pytest.mark.long
 def test_a_train_video_and_its_fakes_are_in_nothing_and_come_back(finished: Path) -> None:
-    before, family = digests(finished), _family(finished, "train/part_00")
-    _withdraw(finished, f"data/raw/train/part_00/{family[0]}")
+    before, names = digests(finished), family(finished, "train/part_00")
+    _withdraw(finished, f"data/raw/train/part_00/{names[0]}")
     call(finished, "dvc", "repro")
     clean(finished)
-    assert list(_rows_with(finished, set(family))) == []
+    assert list(_rows_with(finished, set(names))) == []
     _undo(finished)
     snakemake(finished, "submission")
     clean(finished)
@@ -126,12 +116,12 @@ def test_a_train_video_and_its_fakes_are_in_nothing_and_come_back(finished: Path
 @pytest.fixture
 def indexed(raw: Path) -> Path:
     """A workspace with three train parts and their indexes; part_09 has a fake of a video in part_00, and a twin."""
-    original, _ = _family(raw, "train/part_00")
+    original, _ = family(raw, "train/part_00")
     part = raw / "data/raw/train/part_09"
     part.mkdir()
     videos.write(part / "far.mp4", 12)
     videos.write(part / "another.mp4", 13)
-    shutil.copy(raw / f"data/raw/train/part_01/{_family(raw, 'train/part_01')[0]}", part / "twin.mp4")
+    shutil.copy(raw / f"data/raw/train/part_01/{family(raw, 'train/part_01')[0]}", part / "twin.mp4")
     entries = {
         "far.mp4": {"label": "FAKE", "original": original},
         "another.mp4": {"label": "REAL"},
@@ -163,7 +153,7 @@ def _indexes(root: Path) -> dict[str, bytes]:
 
 def test_fakes_of_another_part_and_copies_are_withdrawn_too_and_no_other_part_is_stale(indexed: Path) -> None:
     before = _indexes(indexed)
-    original, fake = _family(indexed, "train/part_00")
+    original, fake = family(indexed, "train/part_00")
     outcome = withdraw.withdraw(Workspace(indexed), f"train/part_00/{original}", "consent")
     why = f"made from {original}"
     listed = {f"train/part_00/{original}": "", f"train/part_00/{fake}": why, "train/part_09/far.mp4": why}
@@ -179,7 +169,7 @@ def test_fakes_of_another_part_and_copies_are_withdrawn_too_and_no_other_part_is
 
 
 def test_a_copy_under_another_name_goes_with_its_content(indexed: Path) -> None:
-    original, fake = _family(indexed, "train/part_01")
+    original, fake = family(indexed, "train/part_01")
     outcome = withdraw.withdraw(Workspace(indexed), f"train/part_01/{original}", "consent")
     assert {line.video for line in outcome.lines} == {original, "twin.mp4"}
     assert outcome.videos.keys() == {f"train/part_01/{original}", f"train/part_01/{fake}", "train/part_09/twin.mp4"}
@@ -196,7 +186,7 @@ def test_another_reason_reruns_nothing(indexed: Path) -> None:
 
 
 def test_a_deleted_file_leaves_its_fakes_withdrawn(indexed: Path) -> None:
-    original, fake = _family(indexed, "train/part_00")
+    original, fake = family(indexed, "train/part_00")
     withdraw.withdraw(Workspace(indexed), original, "consent")
     (indexed / f"data/raw/train/part_00/{original}").unlink()
     _index(indexed)
@@ -205,7 +195,7 @@ def test_a_deleted_file_leaves_its_fakes_withdrawn(indexed: Path) -> None:
 
 
 def test_a_clone_without_videos_agrees_and_says_what_it_cannot_run(indexed: Path) -> None:
-    original, _ = _family(indexed, "train/part_00")
+    original, _ = family(indexed, "train/part_00")
     withdraw.withdraw(Workspace(indexed), original, "consent")
     _index(indexed)
     shutil.rmtree(indexed / "data/raw")

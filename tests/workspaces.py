@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -106,6 +107,17 @@ def stages(jobs: Iterable[tuple[str, str]]) -> list[str]:
     """The stages of some jobs, in the DAG's order."""
     names = {stage for stage, _ in jobs}
     return [stage for stage in STAGES if stage in names]
+
+
+def family(path: Path, part: str) -> tuple[str, str]:
+    """A real video of a train part, and a fake made from it."""
+    metadata = json.loads((path / f"data/raw/{part}/metadata.json").read_text())
+    return next((entry["original"], name) for name, entry in sorted(metadata.items()) if entry["label"] == "FAKE")
+
+
+def scored_video(path: Path) -> str:
+    """A video of the test part."""
+    return min(file.name for file in (path / "data/raw/test/part_00").glob("*.mp4"))
 
 
 def edit_params(path: Path, changes: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from trueframe.audit import commands
+from trueframe.audit.export import commands as exporting
 from trueframe.dag import ONE, STAGES
 from trueframe.errors import UserError
 
@@ -151,15 +152,25 @@ def withdraw(
         typer.Argument(help="<kind>/<part>/<video>, a path, a file's name, a SHA-256 or its start.", metavar="VIDEO"),
     ],
     reason: Annotated[
-        str, typer.Option(help="Why: consent withdrawn, wrong label, … on one line.", show_default=False)
-    ],
+        str | None, typer.Option(help="Why: consent withdrawn, wrong label, … on one line.", show_default=False)
+    ] = None,
+    purge: Annotated[
+        bool,
+        typer.Option("--purge", help="Of one that is withdrawn: remove what older commits have from DVC's cache."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Purge without asking.")] = False,
 ) -> None:
     """Leave a video and the fakes made from it out of everything, from the next run on."""
     from trueframe import withdraw as withdrawing
     from trueframe import workspace
 
-    for line in withdrawing.told(withdrawing.withdraw(workspace.here(), video, reason)):
-        print(line)
+    if purge:
+        commands.purge(workspace.here(), video, yes)
+    elif reason is None:
+        raise UserError("withdraw: expected --reason TEXT, or --purge for a video that is withdrawn already")
+    else:
+        for line in withdrawing.told(withdrawing.withdraw(workspace.here(), video, reason)):
+            print(line)
 
 
 @app.command()
@@ -189,6 +200,8 @@ def demo_data(out: Annotated[Path, typer.Argument(help="Where the parts go.")] =
 
 
 app.command()(commands.audit)
+app.command()(commands.diff)
+app.add_typer(exporting.app, name="export")
 
 
 mlflow = typer.Typer(help="MLflow's registry and runs.", no_args_is_help=True)

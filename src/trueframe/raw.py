@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,8 @@ class Hashes:
         """Path, relative to the workspace, to "md5:<digest>" of each file that `index` reads of a part."""
         folder = self._root / RAW / unit
         names = sorted(path.name for path in folder.iterdir() if path.name != LABELS and not path.name.startswith("."))
-        return {f"{RAW}/{unit}/{name}": self.file(folder / name) for name in names}
+        known = self._known(f"{folder}/{name}" for name in names)
+        return {f"{RAW}/{unit}/{name}": known.get(f"{folder}/{name}") or self.file(folder / name) for name in names}
 
     def labels(self, unit: str) -> dict[str, str]:
         """The same of a test part's labels.csv; empty where there is none."""
@@ -82,6 +84,17 @@ class Hashes:
         except PermissionError as error:
             raise UserError(f"{path}: can't be read ({error.strerror}); give read permission or remove it") from error
         return f"md5:{digest.value}"
+
+    def _known(self, paths: Iterable[str]) -> dict[str, str]:
+        """What DVC remembers of many files, asked at once: 100,000 single questions take seconds more."""
+        from dvc_objects.fs.local import localfs
+
+        told = self._repo.state.get_many(paths, localfs, {})
+        return {
+            path: f"md5:{digest.value}"
+            for path, _, digest in told
+            if digest and digest.name == "md5" and not digest.isdir
+        }
 
     def known(self, path: Path) -> str | None:
         """The same if DVC remembers it, else None: nothing is hashed."""

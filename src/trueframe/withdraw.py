@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from trueframe.printable import printable
 from trueframe.withdrawn import Withdrawn
 from trueframe.workspace import Workspace
 
-_DIGEST = re.compile(r"[0-9a-f]{8,64}")
 _SHOWN = 10  # candidates that an error names
 _EXPECTED = (
     f"expected {raw.RAW}/<kind>/<part>/<video>, <kind>/<part>/<video>, a file's name, a SHA-256 or its first 8 digits "
@@ -108,6 +106,9 @@ def told(outcome: Outcome) -> Iterator[str]:
     else:
         yield "what is not up to date runs again with:"
     yield "  snakemake --cores all submission"
+    yield "once that is committed, this lists and removes what older commits have of it:"
+    yield f"  trueframe audit --video {line.sha256[:12]}"
+    yield f"  trueframe withdraw {line.sha256[:12]} --purge"
 
 
 def _names(lines: Iterable[Withdrawn]) -> str:
@@ -137,7 +138,7 @@ def _find(workspace: Workspace, parts: Sequence[_Part], asked: str) -> tuple[Con
     for part in parts:
         if unit in (None, part.unit) and (content := _content(workspace, part, name)):
             found[f"{part.unit}/{name}"] = part.files[name] = content
-    if not found and unit is None and _DIGEST.fullmatch(asked):
+    if not found and unit is None and withdrawn.DIGEST.fullmatch(asked):
         found = {
             f"{part.unit}/{name}": content
             for part in parts

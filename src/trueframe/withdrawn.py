@@ -18,6 +18,7 @@ from trueframe.errors import UserError
 from trueframe.files import write_text
 
 PATH = Path("data/withdrawn.csv")
+DIGEST = re.compile(r"[0-9a-f]{8,64}")  # a SHA-256 or its start, long enough to mean one
 _MD5 = "md5:"  # how DVC's digest of a file begins in a recipe
 # Control characters, half characters, and what ends a line or a paragraph.
 _NOT_ON_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
@@ -117,6 +118,17 @@ def _text(lines: Iterable[Withdrawn]) -> str:
     file = io.StringIO(newline="")
     csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL).writerows(rows)
     return file.getvalue()
+
+
+def find(lines: Iterable[Withdrawn], asked: str) -> tuple[Withdrawn, ...]:
+    """The lines of the content that `asked` means: a file's name, a path that ends in it, a SHA-256 or its start."""
+    name = asked.rpartition("/")[2]
+    lines = tuple(lines)
+    found = [line for line in lines if name and name == line.video]
+    if not found and DIGEST.fullmatch(asked):
+        found = [line for line in lines if line.sha256.startswith(asked)]
+    contents = {line.sha256 for line in found}
+    return tuple(line for line in lines if line.sha256 in contents)
 
 
 def names(lines: Iterable[Withdrawn], files: Mapping[str, str], originals: Iterable[str]) -> frozenset[str]:

@@ -6,17 +6,17 @@ import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from trueframe import raw, tables
-from trueframe.audit import runs
+from trueframe.audit import runs, subject, withdrawal
 from trueframe.audit.ledger import Ledger, Video
+from trueframe.audit.past import Past, State
 from trueframe.audit.snapshot import Node
 from trueframe.audit.trail import Auditor, Problem
+from trueframe.audit.withdrawal import Withdrawal
 from trueframe.dag import STAGES
 from trueframe.errors import UserError
-from trueframe.files import sha256_file
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 _SHOWN = 10  # candidates that an error names
@@ -59,7 +59,8 @@ class Journey:
     """The answer for one video.
 
     twins: other videos of the same content; fakes: made from it; places: files that hold something of it; row: its row
-    of the submission's detail; dependents: stage to the number of units that depend on its part, holding it or not.
+    of the submission's detail; dependents: stage to the number of units that depend on its part, holding it or not;
+    withdrawal, past: of a withdrawn video, what now and what older commits have of it and of the fakes made from it.
     """
 
     video: Video
@@ -70,6 +71,8 @@ class Journey:
     row: Mapping[str, str] | None
     dependents: Mapping[str, int]
     problems: tuple[Problem, ...]
+    withdrawal: Withdrawal | None
+    past: tuple[State, ...]
 
 
 def find(auditor: Auditor, asked: str) -> list[Video]:
@@ -82,8 +85,7 @@ def find(auditor: Auditor, asked: str) -> list[Video]:
     found = [video for video in videos if name in (video.video, video.name)]
     if not found and _DIGEST.fullmatch(asked):
         found = [video for video in videos if video.sha256.startswith(asked)]
-    if not found and Path(asked).is_file():
-        digest = sha256_file(Path(asked))
+    if not found and (digest := subject.content(auditor.workspace.root, asked)):
         found = [video for video in videos if video.sha256 == digest]
     if not found:
         near = [video.name for video in videos if asked and asked in video.name][:_SHOWN]
@@ -99,6 +101,7 @@ def follow(auditor: Auditor, video: Video) -> Journey:
     """What became of a video."""
     everywhere = auditor.ledger.videos()
     nodes = auditor.graph.below(("index", video.part))
+    lines = withdrawal.lines_of(auditor, video)
     counts: dict[str, int] = {}
     for stage, _ in nodes:
         counts[stage] = counts.get(stage, 0) + 1
@@ -113,6 +116,8 @@ def follow(auditor: Auditor, video: Video) -> Journey:
         row=_submission_row(auditor, video),
         dependents=counts,
         problems=tuple(auditor.problems(nodes)),
+        withdrawal=withdrawal.of(auditor, lines) if lines else None,
+        past=tuple(state for state in Past(auditor.workspace.root, lines).states if state.files) if lines else (),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from trueframe.audit import withdrawal_text
 from trueframe.audit.journey import Journey
 from trueframe.audit.terminal import Page, bytes_text, count, listed, values
 from trueframe.audit.trail_text import verdict
@@ -20,12 +21,17 @@ def show(journey: Journey) -> None:
     page = Page()
     page.title(video.name, video.status)
     page.print(_about(journey))
+    if journey.withdrawal:
+        page.section("Withdrawn", withdrawal_text.members(journey.withdrawal))
+        page.print(withdrawal_text.verdict(journey.withdrawal))
     page.section("What each model did with it", _models(journey))
     if journey.row is not None:
         page.section("Submission", _row(journey))
     page.section("Files that hold something of it", _places(journey))
     units = [count(journey.dependents[stage], f"unit of {stage}", f"units of {stage}") for stage in journey.dependents]
     page.section("Units that depend on its part, holding it or not", Text(listed(units, len(STAGES))))
+    if journey.withdrawal:
+        page.section("Commits with something of it", withdrawal_text.past(journey.past))
     page.section("Links", verdict(journey.problems, sum(journey.dependents.values())))
 
 
