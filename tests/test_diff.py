@@ -221,6 +221,17 @@ def test_a_status_that_differs_is_what_became_of_a_video_and_no_reason(tmp_path:
     ]
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_video_that_was_withdrawn_is_a_reason_and_is_told_once(tmp_path: Path, backwards: bool) -> None:
+    b = World().changed(["index", "crops", *FROM_MODELS_ON])
+    b.videos["train/a"][0] = Video("f.mp4", "fake", 1, "r.mp4", "withdrawn", "listed in data/withdrawn.csv")
+    sides = (b, World()) if backwards else (World(), b)
+    found = diff(tmp_path, *sides, MODEL)
+    (video,) = found.reasons.videos
+    assert (video.name, video.kind) == ("train/a/f.mp4", "restored" if backwards else "withdrawn")
+    assert found.fates == ()
+
+
 def test_videos_that_trainings_used_differently_are_told_by_model(tmp_path: Path) -> None:
     b = World().changed(["folds", *FROM_MODELS_ON])
     b.params["folds"]["seed"] = 1

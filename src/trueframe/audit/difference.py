@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trueframe import raw
+from trueframe import raw, withdrawn
 from trueframe.audit.comparison import packages, scores, sides
 from trueframe.audit.comparison import videos as video_changes
 from trueframe.audit.comparison.edits import Edits, Module
@@ -156,6 +156,8 @@ class _Comparison:
 
     def _differences(self, tally: Tally, but: Tally, videos: list[VideoChange]) -> Differences:
         told = {f"{raw.RAW}/{name}" for video in videos for name in (video.name, video.b.get("name"))}
+        if any(video.kind in ("withdrawn", "restored") for video in videos):
+            told.add(str(withdrawn.PATH))
         return Differences(
             units=tally.changes("unit", but),
             params=tally.changes("param", but),

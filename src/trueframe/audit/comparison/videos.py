@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from trueframe import tables
 from trueframe.audit.ledger import Ledger, Video
 
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ _FACTS = ("sha256", "label", "original")
 class VideoChange:
     """A video that one side has, or has in another part or under another name, or that is not the same on both.
 
-    a, b: what differs, of sha256, label (0 real, 1 fake, None unknown), original and, of one that moved, name.
+    a, b: what differs, of sha256, label (0 real, 1 fake, None unknown), original and, of one that moved, name; of one
+    that was withdrawn, or is no more, its status.
     """
 
     name: str
-    kind: Literal["changed", "added", "removed", "moved"]
+    kind: Literal["changed", "added", "removed", "moved", "withdrawn", "restored"]
     a: Mapping[str, Any]
     b: Mapping[str, Any]
 
@@ -53,7 +55,7 @@ def compare(
         for name in sorted(a.keys() | b.keys()):
             one, other = a.get(name), b.get(name)
             changes += _changes(one, other)
-            if one and other and _status(one) != _status(other):
+            if one and other and _status(one) != _status(other) and not _withdrawn(one, other):
                 stage = other.stage if one.usable else one.stage
                 fates.setdefault((stage, _status(one), _status(other)), []).append(other.name)
     return _with_moves(changes), _fates(fates)
@@ -64,11 +66,19 @@ def _changes(a: Video | None, b: Video | None) -> Iterator[VideoChange]:
     if a and b and (a.part == b.part or a.sha256 == b.sha256):
         if left := [fact for fact in _FACTS if getattr(a, fact) != getattr(b, fact)]:
             yield VideoChange(a.name, "changed", _facts(a, left), _facts(b, left))
+        if _withdrawn(a, b):
+            kind: Literal["withdrawn", "restored"] = "withdrawn" if b.status == tables.WITHDRAWN else "restored"
+            yield VideoChange(b.name, kind, {"status": _status(a)}, {"status": _status(b)})
         return
     if a:
         yield VideoChange(a.name, "removed", _facts(a, _FACTS), {})
     if b:
         yield VideoChange(b.name, "added", {}, _facts(b, _FACTS))
+
+
+def _withdrawn(a: Video, b: Video) -> bool:
+    """Whether a video, or what it was made from, was withdrawn between the two, or is no more."""
+    return (a.status == tables.WITHDRAWN) != (b.status == tables.WITHDRAWN)
 
 
 def _facts(video: Video, names: Iterable[str]) -> dict[str, Any]:
