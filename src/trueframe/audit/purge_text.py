@@ -91,7 +91,8 @@ def _without_password(url: str) -> str:
 def _mlflow(workspace: Workspace, plan: Plan) -> Iterator[str]:
     """MLflow's runs keep copies of weights and figures."""
     recipes = dict.fromkeys(recipe for state in plan.past.states for recipe in state.recipes)
-    found = [held for recipe in recipes for held in runs.holding(workspace.root, recipe)]
+    held_runs = (held for recipe in recipes for held in runs.holding(workspace.root, recipe))
+    found = sorted(held_runs, key=lambda held: (held.name, held.run_id))
     for held in found:
         version = f", version {held.version[1]} of {held.version[0]}" if held.version else ""
         yield printable(f"MLflow: run {held.run_id}, {held.name}{version}{', deleted' if held.deleted else ''}")
