@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from trueframe import tables
+from trueframe import tables, withdraw
 from trueframe.audit import journey, subject
 from trueframe.audit.trail import Auditor, Trail
 from trueframe.errors import UserError
 from trueframe.workspace import Workspace
-from workspaces import call, commit, edit_params, git
+from workspaces import call, commit, digests, edit_params, git
 
 # Neither Snakemake, MLflow nor the network is there.
 ALONE = (
@@ -130,7 +130,18 @@ def test_a_file_is_known_by_many_names(finished_workspace: Path, tmp_path: Path)
     }
     for name, node in names.items():
         assert subject.find(finished_workspace, auditor.graph, name).node == node, name
-    for stranger in ("nothing.bin", "x" * 300, "\x1b"):
+    strangers = (
+        "nothing.bin",
+        "x" * 300,
+        "\x1b",
+        "",
+        "222",
+        "²",
+        "models/222",
+        "models/1/model.safetensors",
+        "crops/x",
+    )
+    for stranger in (*strangers, "submission/foo", "data/crops/train/nowhere.zip/a.mp4/0_0.png"):
         with pytest.raises(UserError, match="no record knows this file"):
             subject.find(finished_workspace, auditor.graph, stranger)
 
@@ -267,3 +278,54 @@ def test_names_from_outside_cannot_steer_the_terminal(finished: Path) -> None:
     )
     assert "\x1b" not in done.stdout
     assert "\\x1b[2Jgone" in done.stdout
+
+
+def trueframe(root: Path, *words: str, **environment: str) -> str:
+    """The one line that a user's mistake ends in."""
+    code = "from trueframe.cli import main; main()"
+    done = call(root, sys.executable, "-c", code, *words, check=False, PYTHONPATH="src", **environment)
+    assert done.returncode == 1, done.stdout
+    assert done.stderr.startswith("trueframe: "), done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("out", ["reports/submission.csv", "models/1/page.html", "params.yaml", "/dev/full", "reports"])
+def test_an_answer_is_not_written_over_something_else(finished_workspace: Path, out: str) -> None:
+    before = digests(finished_workspace)
+    for words in (("audit", "--html", out), ("export", "prov", "--out", out)):
+        assert "name another file" in trueframe(finished_workspace, *words)
+    assert digests(finished_workspace) == before
+    assert Path("/dev/full").is_char_device()
+
+
+def test_damaged_files_end_in_a_message(finished: Path) -> None:
+    archive = finished / "data/crops/train/part_00.zip"
+    archive.write_bytes(archive.read_bytes()[:-40])
+    name = next(iter(metadata(finished, "train/part_00")))
+    assert "expected a whole archive" in trueframe(finished, "audit", f"data/crops/train/part_00/{name}/0_0.png")
+    index = finished / "data/index/train/part_00.parquet"
+    index.write_bytes(index.read_bytes()[:-4])
+    other = next(iter(metadata(finished, "train/part_01")))
+    assert "expected a parquet table" in trueframe(finished, "withdraw", other, "--reason", "x")
+    (finished / "params.yaml").write_text("a: [")
+    assert "params.yaml" in trueframe(finished, "diff", ".", "1")
+
+
+def test_outside_a_repository_it_says_so(finished: Path) -> None:
+    shutil.rmtree(finished / ".git")
+    assert "not a repository of git and DVC" in trueframe(finished, "audit")
+
+
+def test_a_terminal_without_our_signs_gets_escapes(finished_workspace: Path) -> None:
+    words = (sys.executable, "-m", "trueframe", "audit")
+    done = call(finished_workspace, *words, PYTHONPATH="src", PYTHONIOENCODING="ascii")
+    assert "\\u2500" in done.stdout
+
+
+def test_a_video_of_a_part_that_is_gone_from_raw_can_be_withdrawn(finished: Path) -> None:
+    names = metadata(finished, "train/part_01")
+    original = next(name for name, entry in names.items() if entry["label"] == "REAL")
+    shutil.rmtree(finished / "data/raw/train/part_01")
+    outcome = withdraw.withdraw(Workspace(finished), original, "consent withdrawn")
+    fakes = [f"train/part_01/{name}" for name, entry in names.items() if entry.get("original") == original]
+    assert set(outcome.videos) == {f"train/part_01/{original}", *fakes}

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from trueframe import tables, withdrawn
 from trueframe.audit import journey, purge, purge_text, withdrawal, withdrawal_text
+from trueframe.audit.git import head, modified
 from trueframe.audit.objects import Objects
 from trueframe.audit.past import Past, State
 from trueframe.audit.snapshot import Folder
@@ -24,7 +26,7 @@ from trueframe.errors import UserError
 from trueframe.records import Output, Recipe, Record
 from trueframe.withdrawn import Withdrawn
 from trueframe.workspace import Workspace
-from workspaces import call, commit, family, git, planned, scored_video
+from workspaces import REPO, call, commit, family, git, planned, scored_video
 
 OF_A_PART = ("bboxes", "crops", "landmarks", "masks")
 
@@ -215,6 +217,10 @@ def test_a_purge_removes_what_depends_on_it_and_nothing_else(history: History) -
     assert listed.splitlines() == sorted(f"files/md5/{md5[:2]}/{md5[2:]}" for md5 in expected)
     again, told = carried_out(root, history.original)
     assert (again.remove, len(again.gone)) == ((), len(expected))
+    assert again.complete
+    (_, past, *_) = follow(root, "train/part_00", history.original).past
+    assert past.here == len(past.files) - len([md5 for md5 in past.files.values() if md5 in expected])
+    assert past.here == len(past.kept)  # what the present commit has, too
     assert (root / plan.listed).read_text() == listed
     git(root, "checkout", "--quiet", "HEAD~1")
     failed = call(root, "dvc", "checkout", "models", check=False)
@@ -352,6 +358,7 @@ def test_what_the_cache_lacks_is_not_known_and_nothing_is_guessed(history: Histo
     assert {"data/index", "models"} <= set(unknown.absent)
     assert unknown.models == ()
     assert before.keys() == cached(root).keys()
+    assert not plan.complete
     assert any("dvc fetch --all-commits" in line and line.startswith("not known: commit") for line in told)
 
 
@@ -438,6 +445,180 @@ def test_copies_and_whatever_was_made_from_them_are_meant_but_no_namesake(tmp_pa
     }
 
 
+GONE = Withdrawn("a" * 64, "b" * 32, "r.mp4", "consent")
+INDEX = "data/index/train/a.parquet"
+MERGE = "<<<<<<< ours\nschema: '2.0'\n=======\n>>>>>>> theirs\n"
+
+
+def lock(root: Path, files: dict[str, str]) -> None:
+    """A dvc.lock that tracks single files, path to MD5."""
+    outs = [{"path": path, "md5": md5} for path, md5 in sorted(files.items())]
+    (root / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"all": {"outs": outs}}}))
+
+
+def table(root: Path, rows: list[dict[str, Any]], columns: Any) -> str:
+    """Put a table into the cache."""
+    tables.write(root / "table", rows, columns)
+    md5 = put(root, (root / "table").read_bytes())
+    (root / "table").unlink()
+    return md5
+
+
+def entry(root: Path, stage: str, unit: str, inputs: list[str], outputs: list[str]) -> str:
+    """Put a record into the cache."""
+    made = {path: Output("0" * 64, 1, 1) for path in outputs}
+    Record(stage, unit, Recipe({}, {}, dict.fromkeys(inputs, f"sha256:{'0' * 64}")), made, {}).write(root / "record")
+    md5 = put(root, (root / "record").read_bytes())
+    (root / "record").unlink()
+    return md5
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """By hand: a commit with a model that was trained by r.mp4, and one that leaves it out."""
+    root = tmp_path / "small"
+    (root / ".dvc").mkdir(parents=True)
+    (root / ".dvc/config").touch()
+    shutil.copy(REPO / "params.yaml", root)
+    (root / ".gitignore").write_text(".dvc/cache\n.dvc/tmp\n")
+    git(root, "init", "--quiet", "--initial-branch=main")
+    git(root, "config", "user.name", "test")
+    git(root, "config", "user.email", "test@example.org")
+    role = {"part": "train/a", "video": "r.mp4", "label": 0, "original": "", "fold": 1, "role": "trained"}
+    role |= {"reason": "", "crops": 1, "used": 1, "draws": 1}
+    made = {
+        "models/1/weights_1.safetensors": put(root, b"weights"),
+        "models/1/videos.parquet": table(root, [role], tables.ROLES),
+    }
+    files = {
+        INDEX: table(root, [row("r.mp4", GONE.sha256)], tables.INDEX),
+        INDEX.replace(".parquet", ".json"): entry(root, "index", "train/a", [], [INDEX]),
+        "models/1/record.json": entry(root, "models", "1", [INDEX], sorted(made)),
+    }
+    lock(root, files | made)
+    commit(root, "trained")
+    files[INDEX] = table(root, [row("r.mp4", GONE.sha256) | {"status": "withdrawn"}], tables.INDEX)
+    lock(root, {path: md5 for path, md5 in files.items() if path.startswith("data/index")})
+    commit(root, "without it")
+    return root
+
+
+def told(past: Past, done: bool = True) -> str:
+    """What is printed of older commits."""
+    console = Console(width=500)
+    states = [state for state in past.states if state.files or state.absent]
+    with console.capture() as capture:
+        console.print(withdrawal_text.past(states, done, past.shallow))
+    return capture.get()
+
+
+def test_commits_whose_objects_are_all_there_are_told_with_what_to_do(small: Path) -> None:
+    past = Past(small, [GONE])
+    assert [(state.subject, len(state.files), state.here, state.absent) for state in past.states] == [
+        ("without it", 0, 0, ()),
+        ("trained", 2, 2, ()),
+    ]
+    text = told(past)
+    assert "trained: files of models 2\n" in text
+    assert text.endswith("`trueframe withdraw VIDEO --purge` removes it from DVC's cache\n")
+    assert "once `snakemake --cores all submission` has run and is committed, `trueframe" in told(past, done=False)
+
+
+def test_commits_of_which_the_cache_has_nothing_are_not_known(small: Path) -> None:
+    shutil.rmtree(small / ".dvc/cache")
+    past = Past(small, [GONE])
+    assert [len(state.absent) for state in past.states] == [1, 2]
+    text = told(past)
+    assert "trained: not known whether it has anything of it: data/index/train/a.json, models/1/record.json" in text
+    assert text.count("not in the cache; `dvc fetch --all-commits`") == 2
+    assert "--purge" not in text
+
+
+def test_what_was_purged_is_told_as_gone_and_not_to_purge_again(small: Path) -> None:
+    (old,) = [state for state in Past(small, [GONE]).states if state.files]
+    Objects(small).place(old.files["models/1/weights_1.safetensors"]).unlink()
+    assert "models 2; 1 here, 1 gone\n" in told(Past(small, [GONE]))
+    Objects(small).place(old.files["models/1/videos.parquet"]).unlink()
+    text = told(Past(small, [GONE]))
+    assert "trained: files of models 2; gone from this cache\n" in text
+    assert "unknown (its tables are gone)" in text
+    assert "--purge" not in text
+
+
+def test_what_dvc_still_names_is_told_with_what_to_do_before_a_purge(small: Path) -> None:
+    path = "data/raw/train/a/r.mp4"
+    data = b"the video"
+    video = Withdrawn("c" * 64, put(small, data), "r.mp4", "consent")
+    listing = folder(small, {"train/a/r.mp4": video.md5})
+    (small / "data").mkdir()
+    (small / "data/raw.dvc").write_text(json.dumps({"outs": [{"path": "raw", "md5": listing}]}))
+    commit(small, "raw")
+    (state, *_) = Past(small, [video]).states
+    assert (state.files, state.here) == ({path: video.md5}, 1)
+    text = told(Past(small, [video]))
+    assert f"no purge removes {path}: data/raw.dvc has it as {path}: delete that file, `dvc add data/raw`" in text
+    assert "removes it from DVC's cache" not in text
+
+
+@pytest.mark.parametrize("bad", [MERGE, "hello", "stages: {all: {outs: [{path: a, md5: ../../../etc}]}}", "- 1"])
+def test_an_old_dvc_lock_that_is_none_is_not_known_and_stops_nothing(small: Path, bad: str) -> None:
+    good = (small / "dvc.lock").read_text()
+    (small / "dvc.lock").write_text(bad)
+    commit(small, "bad")
+    (small / "dvc.lock").write_text(good)
+    commit(small, "mended")
+    past = Past(small, [GONE])
+    assert {state.subject: state.absent for state in past.states} == {
+        "without it": (),
+        "bad": ("dvc.lock",),
+        "trained": (),
+    }
+    assert "bad: not known whether it has anything of it: dvc.lock can't be read\n" in told(past)
+    (small / "dvc.lock").write_text(bad)
+    with pytest.raises(UserError, match=r"^dvc\.lock: can't be read"):
+        Past(small, [GONE])
+
+
+def test_a_list_of_files_that_is_none_is_as_if_not_there(small: Path) -> None:
+    for data in (b"hello", b'{"a": 1}', json.dumps([{"relpath": "a", "md5": "../../../etc/passwd"}]).encode()):
+        assert Objects(small).listing(put(small, data, ".dir")) is None
+
+
+def test_a_shallow_clone_says_what_it_lacks_and_advises_nothing_else(small: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--depth=1", small.as_uri(), str(clone))
+    shutil.copytree(small / ".dvc/cache", clone / ".dvc/cache")
+    past = Past(clone, [GONE])
+    assert told(past) == "this clone lacks older commits: `git fetch --unshallow`, then ask again\n"
+    plan = purge.Plan((GONE,), (), past, (), (), {}, Path("list"))
+    assert not any("dvc gc" in line for line in purge_text.done(Workspace(clone), plan))
+    withdrawn.add(clone / withdrawn.PATH, [GONE])
+    with pytest.raises(UserError, match="lacks older commits; `git fetch --unshallow`, then purge"):
+        purge.plan(Workspace(clone), "r.mp4")
+
+
+@pytest.mark.parametrize("way", ["another's", "lost", "no commit"])
+def test_without_a_git_that_reads_it_nothing_is_said_of_its_history(
+    small: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    if way == "another's":
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+        monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+        with pytest.raises(UserError, match="dubious ownership"):
+            head(small)
+    else:
+        shutil.rmtree(small / ".git")
+        if way == "no commit":
+            git(small, "init", "--quiet")
+        assert head(small) is None
+    with pytest.raises(UserError, match="expected a git repository with a commit that git can read: fatal: "):
+        Past(small, [GONE])
+    if way != "no commit":
+        with pytest.raises(UserError, match="that git can read: fatal: "):
+            modified(small, ["dvc.lock"])
+
+
 def test_remotes_are_named_without_passwords_and_mlflow_by_its_runs(history: History) -> None:
     root = history.root
     call(root, "dvc", "remote", "add", "far", "https://me:secret@example.org/store")
@@ -453,7 +634,20 @@ def test_remotes_are_named_without_passwords_and_mlflow_by_its_runs(history: His
     assert now in runs[2:]
     assert all(run in text for run in runs[:2])
     assert not any(run in text for run in runs[2:])
-    assert f"  mlflow gc --backend-store-uri sqlite:///mlflow.db --run-ids {runs[0]},{runs[1]}" in told
+    assert f"  mlflow gc --backend-store-uri sqlite:///mlflow.db --run-ids {runs[1]},{runs[0]}" in told  # by name
+
+
+def test_where_no_commit_has_anything_of_dvcs_no_clean_up_is_advised(small: Path) -> None:
+    git(small, "checkout", "--quiet", "--orphan", "new")
+    git(small, "rm", "--quiet", "--cached", "dvc.lock")
+    (small / "dvc.lock").unlink()
+    commit(small, "anew")
+    git(small, "branch", "-D", "main")
+    git(small, "reflog", "expire", "--expire=now", "--all")
+    past = Past(small, [GONE])
+    assert past.states == []
+    plan = purge.Plan((GONE,), (), past, (), (), {}, Path("list"))
+    assert not any("dvc gc" in line for line in purge_text.done(Workspace(small), plan))
 
 
 def test_objects_that_no_commit_names_are_told(history: History) -> None:

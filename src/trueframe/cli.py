@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from trueframe.audit import commands
 from trueframe.audit.export import commands as exporting
 from trueframe.dag import ONE, STAGES
 from trueframe.errors import UserError
+from trueframe.printable import printable
 
 app = typer.Typer(
     name="trueframe",
@@ -164,6 +166,8 @@ def withdraw(
     from trueframe import withdraw as withdrawing
     from trueframe import workspace
 
+    if purge and reason is not None:
+        raise UserError("withdraw: expected --reason TEXT to withdraw a video, or --purge later on; not both at once")
     if purge:
         commands.purge(workspace.here(), video, yes)
     elif reason is None:
@@ -239,9 +243,12 @@ def params() -> None:
 
 def main() -> None:
     """Run the command line. A UserError ends in its message alone, any other exception in its traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no dash gets an escape, and no traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UserError as error:
-        sys.exit(f"trueframe: {error}")
+        sys.exit("trueframe: " + "\n".join(printable(line) for line in str(error).split("\n")))
     except KeyboardInterrupt:
         sys.exit(130)

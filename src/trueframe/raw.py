@@ -39,11 +39,16 @@ def repository(root: Path) -> Repo:
     """DVC's repository at `root`. Raises UserError where there is none."""
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     try:
-        return Repo(str(root))
-    except NotDvcRepoError as error:
-        raise UserError(f"{root}: not a DVC repository; run in a clone, or run `git init` and `dvc init`") from error
+        repo = Repo(str(root))
+        _ = repo.scm  # asked for later otherwise, and the trouble told there
+    except (NotDvcRepoError, SCMError) as error:
+        raise UserError(
+            f"{root}: not a repository of git and DVC ({error}); run in a clone, or run `git init` and `dvc init`"
+        ) from error
+    return repo
 
 
 class Hashes:

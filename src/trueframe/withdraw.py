@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trueframe import claims, raw, tables, video, withdrawn
+from trueframe import claims, raw, video, withdrawn
+from trueframe.audit.snapshot import Folder
 from trueframe.dag import KINDS, STAGES, Layout
 from trueframe.errors import UserError
 from trueframe.files import sha256_file
@@ -74,7 +75,9 @@ def withdraw(workspace: Workspace, asked: str, reason: str) -> Outcome:
     are. Raises UserError where that is no video or several of different content, and for a reason that is no line of
     text.
     """
-    parts = [_part(workspace, unit) for unit in workspace.layout.parts("every")]
+    # A part that is gone from data/raw may be in older commits; its index is still here then.
+    units = dict.fromkeys(part for kind in KINDS for part in (*workspace.layout.parts(kind), *workspace.recorded(kind)))
+    parts = [_part(workspace, unit) for unit in units]
     content, name = _find(workspace, parts, asked)
     names = {name} | {name for part in parts for name, other in part.files.items() if other == content}
     path = workspace.root / withdrawn.PATH
@@ -125,7 +128,8 @@ def _listed(title: str, videos: Mapping[str, str]) -> Iterator[str]:
 def _part(workspace: Workspace, unit: str) -> _Part:
     read = {Path(path).name: digest for path, digest in workspace.recorded_raw("index", unit).items()}
     path = workspace.root / workspace.layout.output("index", "table", unit)[0]
-    rows = tables.read_rows(path, ["video", "sha256"]) if path.is_file() else []
+    table = Folder(workspace.root).table(path.relative_to(workspace.root), ["video", "sha256"])
+    rows = table.to_pylist() if table else []
     known = [row for row in rows if row["sha256"] and row["video"] in read]
     files = {row["video"]: Content(row["sha256"], read[row["video"]].removeprefix("md5:")) for row in known}
     return _Part(unit, files, workspace.originals(unit))
@@ -171,7 +175,10 @@ def _content(workspace: Workspace, part: _Part, name: str) -> Content | None:
     """What a part's video holds now; what it held when the index saw it, where it is gone; None where there is none."""
     known = part.files.get(name)
     path = workspace.root / raw.RAW / part.unit / name
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            return known
+    except OSError:  # a name that is too long for any file
         return known
     if path.suffix.lower() not in video.EXTENSIONS:
         return None

@@ -59,6 +59,8 @@ def read(path: Path) -> tuple[Withdrawn, ...]:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return ()
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}); `git checkout {path}` brings it back") from error
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path}: expected a text in UTF-8, found byte {error.object[error.start]:#x}; save it as UTF-8"

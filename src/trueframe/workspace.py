@@ -40,10 +40,14 @@ class Workspace:
     @cached_property
     def layout(self) -> Layout:
         """The parts, from the raw videos (from the index's records in a clone that has none), and the seeds."""
-        train, test = (raw.parts(self.root, kind) if self.has_raw else self._recorded(kind) for kind in KINDS)
+        train, test = (raw.parts(self.root, kind) if self.has_raw else self._names(kind) for kind in KINDS)
         return Layout(train, test, tuple(self.params.models.seeds), self.params.models.keep)
 
-    def _recorded(self, kind: str) -> tuple[str, ...]:
+    def recorded(self, kind: str) -> list[str]:
+        """Units of the parts of a kind whose index has a record, whether they are still in data/raw or not."""
+        return [f"{kind}/{name}" for name in self._names(kind)]
+
+    def _names(self, kind: str) -> tuple[str, ...]:
         return tuple(sorted(path.stem for path in (self.root / "data/index" / kind).glob("*.json")))
 
     @cached_property
@@ -117,7 +121,7 @@ class Workspace:
         """What each fake of a part was made from: by its metadata, in a clone without videos by its index."""
         if unit.startswith("test/"):
             return {}
-        if not self.has_raw:
+        if not (self.root / raw.RAW / unit).is_dir():
             return self._indexed_originals(unit)
         try:
             return claims.originals(claims.read(self.root / raw.RAW / unit))

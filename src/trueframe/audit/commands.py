@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trueframe.errors import UserError
+from trueframe.printable import printable
 
 if TYPE_CHECKING:
     from trueframe.audit.trail import Auditor
@@ -53,12 +54,15 @@ def audit(
     if html is not None:
         from trueframe.audit.html import page
 
-        print(page.write(here, html, faces))
+        print(printable(str(page.write(here, html, faces))))
         return
     from trueframe.audit.trail import Auditor
 
     auditor = Auditor(here)
-    problems = _video(auditor, video, json) if video is not None else _path(auditor, path or "submission", videos, json)
+    if video is not None:
+        problems = _video(auditor, video, json)
+    else:
+        problems = _path(auditor, "submission" if path is None else path, videos, json)
     raise typer.Exit(1 if problems else 0)
 
 
@@ -124,7 +128,10 @@ def _verify(here: Workspace, asked: str | None, json: bool) -> int:
 
 
 def purge(workspace: Workspace, asked: str, yes: bool) -> None:
-    """Remove what older commits have of a withdrawn video from DVC's cache, after showing it and asking."""
+    """Remove what older commits have of a withdrawn video from DVC's cache, after showing it and asking.
+
+    The exit status is 1 where not all of the history could be looked into.
+    """
     from trueframe.audit import purge as purging
     from trueframe.audit import purge_text
 
@@ -138,6 +145,8 @@ def purge(workspace: Workspace, asked: str, yes: bool) -> None:
     purging.carry_out(workspace, plan)
     for line in purge_text.done(workspace, plan):
         print(line)
+    if not plan.complete:
+        raise typer.Exit(1)
 
 
 def _print(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -9,17 +10,40 @@ from pathlib import Path
 
 from trueframe.errors import UserError
 
+_NOTHING = ("not a git repository", "unknown revision", "bad revision", "Invalid revision range")  # git's own words
+
 
 def _git(root: Path, *words: str, text: str | None = None) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        ["git", *words], cwd=root, input=None if text is None else text.encode(), capture_output=True, check=False
+        ["git", *words],
+        cwd=root,
+        env=os.environ | {"LC_ALL": "C"},  # what it says is read, so not in the user's language
+        input=None if text is None else text.encode(),
+        capture_output=True,
+        check=False,
     )
 
 
 def _lines(root: Path, *words: str) -> list[str]:
-    """What git prints, line by line; nothing where it fails, as outside a repository or before the first commit."""
+    """What git prints, line by line; nothing outside a repository, before the first commit and of what it knows not.
+
+    Raises UserError where git fails otherwise: that it does not read a repository is no answer about its history.
+    """
     done = _git(root, *words)
-    return done.stdout.decode(errors="replace").splitlines() if done.returncode == 0 else []
+    if done.returncode == 1 or (done.returncode and any(told in _said(done) for told in _NOTHING)):
+        return []  # `rev-parse --verify --quiet` says no by 1
+    _require(root, done)
+    return done.stdout.decode(errors="replace").splitlines()
+
+
+def _require(root: Path, done: subprocess.CompletedProcess[bytes]) -> None:
+    if done.returncode:
+        raise UserError(f"{root}: expected a git repository with a commit that git can read: {_said(done)}; mend that")
+
+
+def _said(done: subprocess.CompletedProcess[bytes]) -> str:
+    """The first line of what git complains of."""
+    return done.stderr.decode(errors="replace").strip().partition("\n")[0]
 
 
 def commit(root: Path, revision: str) -> str:
@@ -33,6 +57,13 @@ def commit(root: Path, revision: str) -> str:
 def head(root: Path) -> str | None:
     """The commit that is checked out; None before the first one and outside a repository."""
     return next(iter(_lines(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")), None)
+
+
+def require_head(root: Path) -> str:
+    """The same. Raises UserError, with git's reason, where there is none or git does not tell."""
+    done = _git(root, "rev-parse", "--verify", "HEAD^{commit}")
+    _require(root, done)
+    return done.stdout.decode().strip()
 
 
 def show(root: Path, sha: str, path: Path) -> str | None:
@@ -84,9 +115,14 @@ def dated(root: Path, sha: str) -> str:
 
 
 def modified(root: Path, paths: Iterable[Path | str]) -> list[str]:
-    """Files below the paths that are not as the commit that is checked out has them, new ones included."""
+    """Files below the paths that are not as the commit that is checked out has them, new ones included.
+
+    Raises UserError where git does not tell.
+    """
     words = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", *map(str, paths))
-    return sorted(entry[3:] for entry in _git(root, *words).stdout.decode(errors="replace").split("\0") if entry)
+    done = _git(root, *words)
+    _require(root, done)
+    return sorted(entry[3:] for entry in done.stdout.decode(errors="replace").split("\0") if entry)
 
 
 def shallow(root: Path) -> bool:
@@ -115,3 +151,8 @@ def contents(root: Path, objects: Iterable[str]) -> Iterator[bytes]:
         size = int(data[start:end].split()[-1])
         yield data[end + 1 : end + 1 + size]
         start = end + size + 2
+
+
+def versioned(root: Path, path: Path) -> bool:
+    """Whether git tracks a file."""
+    return _git(root, "ls-files", "--error-unmatch", "--", str(path)).returncode == 0

@@ -60,7 +60,8 @@ class Journey:
 
     twins: other videos of the same content; fakes: made from it; places: files that hold something of it; row: its row
     of the submission's detail; dependents: stage to the number of units that depend on its part, holding it or not;
-    withdrawal, past: of a withdrawn video, what now and what older commits have of it and of the fakes made from it.
+    withdrawal, past: of a withdrawn video, what now and what older commits have of it and of the fakes made from it, or
+    may have; shallow: whether this clone lacks older ones.
     """
 
     video: Video
@@ -73,6 +74,7 @@ class Journey:
     problems: tuple[Problem, ...]
     withdrawal: Withdrawal | None
     past: tuple[State, ...]
+    shallow: bool
 
 
 def find(auditor: Auditor, asked: str) -> list[Video]:
@@ -102,6 +104,7 @@ def follow(auditor: Auditor, video: Video) -> Journey:
     everywhere = auditor.ledger.videos()
     nodes = auditor.graph.below(("index", video.part))
     lines = withdrawal.lines_of(auditor, video)
+    past = Past(auditor.workspace.root, lines) if lines else None
     counts: dict[str, int] = {}
     for stage, _ in nodes:
         counts[stage] = counts.get(stage, 0) + 1
@@ -117,7 +120,8 @@ def follow(auditor: Auditor, video: Video) -> Journey:
         dependents=counts,
         problems=tuple(auditor.problems(nodes)),
         withdrawal=withdrawal.of(auditor, lines) if lines else None,
-        past=tuple(state for state in Past(auditor.workspace.root, lines).states if state.files) if lines else (),
+        past=tuple(state for state in past.states if state.files or state.absent) if past else (),
+        shallow=past is not None and past.shallow,
     )
 
 

@@ -31,7 +31,8 @@ def show(journey: Journey) -> None:
     units = [count(journey.dependents[stage], f"unit of {stage}", f"units of {stage}") for stage in journey.dependents]
     page.section("Units that depend on its part, holding it or not", Text(listed(units, len(STAGES))))
     if journey.withdrawal:
-        page.section("Commits with something of it", withdrawal_text.past(journey.past))
+        told = withdrawal_text.past(journey.past, journey.withdrawal.done, journey.shallow)
+        page.section("Commits with something of it", told)
     page.section("Links", verdict(journey.problems, sum(journey.dependents.values())))
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from trueframe import records
+from trueframe import raw, records
 from trueframe.audit import git
-from trueframe.audit.objects import LOCK, RAW_FILE, Objects
-from trueframe.audit.snapshot import Commit, Node
+from trueframe.audit.objects import LOCK, RAW_FILE, Objects, Tracked
+from trueframe.audit.snapshot import Commit, Folder, Node
 from trueframe.audit.traces import UNUSED, Look, Traces
 from trueframe.audit.trail import TRACKED
 from trueframe.dag import STAGES
+from trueframe.errors import UserError
 from trueframe.records import Record
 from trueframe.withdrawn import Withdrawn
 
@@ -35,7 +36,9 @@ class State:
     """What some commits have alike. commits: the newest first; day, subject: of the oldest of them, which brought it.
 
     models: those that depend on the video; files: all that has something of it, raw files included, path to MD5;
-    recipes: digests of all that MLflow hears of, among them; absent: paths of what would have to be here to know all.
+    recipes: digests of all that MLflow hears of, among them; absent: paths of what would have to be here to know all,
+    or of DVC's own file where that can't be read; here: how many of `files` are in the cache; kept: those of these that
+    no purge removes, each with why.
     """
 
     commits: tuple[str, ...]
@@ -45,6 +48,8 @@ class State:
     files: Mapping[str, str]
     recipes: tuple[str, ...]
     absent: tuple[str, ...]
+    here: int
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Old(Commit):
@@ -53,6 +58,19 @@ class _Old(Commit):
     def __init__(self, root: Path, sha: str, objects: Objects, known: dict[str, Record | None]) -> None:
         super().__init__(root, sha, objects)
         self._known = known
+
+    @cached_property
+    def tracked(self) -> Tracked:
+        """What DVC tracked; one of its files that can't be read, as with the marks of a merge, counts as not here."""
+        found = Tracked({}, {}, ())
+        for path in (LOCK, RAW_FILE):
+            text = self.text(path)
+            try:
+                more = self.objects.tracked(*((text, None) if path == LOCK else (None, text)))
+            except UserError:
+                more = Tracked({}, {}, (str(path),))
+            found = Tracked(found.files | more.files, found.roots | more.roots, found.unlisted + more.unlisted)
+        return found
 
     @cached_property
     def records(self) -> dict[Node, Record]:
@@ -85,11 +103,17 @@ class Past:
     """The history of a content that was withdrawn: every different dvc.lock and data/raw.dvc, the newest first.
 
     Of all branches, tags, stashes and experiments, and of what the reflogs still know. states: what each has of the
-    video; innocent: MD5s of what units made that have nothing of it; named: every MD5.
+    video; innocent: MD5s of what units made that have nothing of it; named: every MD5; shallow: whether this clone
+    lacks older commits, of which nothing is known then.
     """
 
     def __init__(self, root: Path, lines: Iterable[Withdrawn], objects: Objects | None = None) -> None:
-        """`lines`: of data/withdrawn.csv, those that are meant."""
+        """`lines`: of data/withdrawn.csv, those that are meant.
+
+        Raises UserError where git reads no commit, and for a dvc.lock of now that is none.
+        """
+        self._root, self._head = root, git.require_head(root)
+        self.shallow = git.shallow(root)
         self.objects = objects or Objects(root)
         self.states: list[State] = []
         self.innocent: set[str] = set()
@@ -98,6 +122,7 @@ class Past:
         for commits in _alike(root):
             commit = _Old(root, commits[0], self.objects, known)
             self._add(commit, commits, Traces(commit, lines, look))
+        self.states = [replace(state, kept=self._kept(state)) for state in self.states]
 
     def _add(self, commit: _Old, commits: list[str], traces: Traces) -> None:
         md5 = commit.tracked.files
@@ -113,11 +138,43 @@ class Past:
                 files={path: md5[path] for path in paths},
                 recipes=tuple(commit.records[node].recipe.digest for node in having if node[0] in TRACKED),
                 absent=tuple(commit.absent()),
+                here=sum(self.objects.place(md5[path]).is_file() for path in paths),
             )
         )
         others = (record for node, record in commit.records.items() if node not in having)
         self.innocent |= {md5[path] for record in others for path in record.outputs if path in md5}
         self.named |= {*md5.values(), *commit.tracked.roots.values()}
+
+    def _kept(self, state: State) -> dict[str, str]:
+        here = {path: md5 for path, md5 in state.files.items() if self.objects.place(md5).is_file()}
+        return {path: why for path, md5 in here.items() if (why := self.needed(path, md5))}
+
+    def needed(self, path: str, md5: str) -> str | None:
+        """Why the object of an older commit's file must stay, as something else has it; None where nothing has."""
+        for tracked in self._tracked:
+            for folder in tracked.unlisted:
+                if path.startswith(f"{folder}/"):
+                    return f"what {folder} has now is not known here; `dvc fetch {folder}`, then purge again"
+        now = self._now.get(md5)
+        if now and now.startswith(f"{raw.RAW}/"):
+            return f"{RAW_FILE} has it as {now}: delete that file, `dvc add {raw.RAW}`, commit, then purge again"
+        if now:
+            return f"{LOCK} has it as {now} now"
+        if md5 in self.innocent:
+            return "another commit's unit that has nothing of the video made the same bytes"
+        return None
+
+    @cached_property
+    def _tracked(self) -> list[Tracked]:
+        """What is tracked now: by the working tree, and by the commit that is checked out."""
+        here = Folder(self._root)
+        found = self.objects.tracked(here.text(LOCK), here.text(RAW_FILE))
+        return [found, _Old(self._root, self._head, self.objects, {}).tracked]
+
+    @cached_property
+    def _now(self) -> dict[str, str]:
+        """MD5 to a path."""
+        return {md5: path for tracked in self._tracked for path, md5 in tracked.files.items()}
 
 
 def _alike(root: Path) -> list[list[str]]:

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from trueframe import raw, withdrawn
 from trueframe.audit import git, withdrawal
-from trueframe.audit.objects import LOCK, RAW_FILE, Objects, Tracked
+from trueframe.audit.objects import LOCK, RAW_FILE
 from trueframe.audit.past import Past
-from trueframe.audit.snapshot import Commit, Folder
 from trueframe.audit.trail import Auditor
 from trueframe.audit.withdrawal import Withdrawal
 from trueframe.errors import UserError
@@ -59,14 +58,21 @@ class Plan:
     kept: Mapping[Object, str]
     listed: Path
 
+    @property
+    def complete(self) -> bool:
+        """Whether all that would tell what older commits have of it is here."""
+        return not any(state.absent for state in self.past.states)
+
 
 def plan(workspace: Workspace, asked: str) -> Plan:
     """What would be removed for the withdrawn video that `asked` means; nothing is changed.
 
-    Raises UserError where no such video is withdrawn, where something of now still has something of it, and where
-    dvc.lock, data/raw.dvc or data/withdrawn.csv are not as the commit that is checked out has them.
+    Raises UserError where no such video is withdrawn, where something of now still has something of it, where
+    dvc.lock, data/raw.dvc or data/withdrawn.csv are not as the commit that is checked out has them, and where git reads
+    no commit, or lacks older ones.
     """
     lines = _lines(workspace, asked)
+    _require_history(workspace.root)
     found = withdrawal.of(Auditor(workspace), lines)
     _require_done(workspace, asked, found)
     past = Past(workspace.root, lines)
@@ -113,6 +119,12 @@ def _lines(workspace: Workspace, asked: str) -> tuple[Withdrawn, ...]:
     return lines
 
 
+def _require_history(root: Path) -> None:
+    git.require_head(root)
+    if git.shallow(root):
+        raise UserError(f"{root}: this clone lacks older commits; `git fetch --unshallow`, then purge")
+
+
 def _require_done(workspace: Workspace, asked: str, found: Withdrawal) -> None:
     if not found.done:
         count = len({*found.units, *found.broken})
@@ -129,41 +141,18 @@ def _require_done(workspace: Workspace, asked: str, found: Withdrawal) -> None:
 
 
 class _Needed:
-    """What must stay: what the present dvc.lock and data/raw.dvc name, what is linked, and what others share."""
+    """What must stay: what something else has, and what the workspace has a link to."""
 
     def __init__(self, root: Path, past: Past) -> None:
         self._root, self._past = root, past
 
     def why(self, item: Object) -> str | None:
         """Why an object must stay; None where it may go."""
-        for tracked in self._tracked:
-            for path in tracked.unlisted:
-                if item.path.startswith(f"{path}/"):
-                    return f"what {path} has now is not known here; `dvc fetch {path}`, then purge again"
-        now = self._now.get(item.md5)
-        if now and now.startswith(f"{raw.RAW}/"):
-            return f"{RAW_FILE} has it as {now}: delete that file, `dvc add {raw.RAW}`, commit, then purge again"
-        if now:
-            return f"{LOCK} has it as {now} now"
-        if item.md5 in self._past.innocent:
-            return "another commit's unit that has nothing of the video made the same bytes"
+        if why := self._past.needed(item.path, item.md5):
+            return why
         place = self._past.objects.place(item.md5)
         linked = self._linked.get(_inode(place)) if place.is_file() else None
         return f"{linked} is a link to it" if linked else None
-
-    @cached_property
-    def _tracked(self) -> list[Tracked]:
-        """What is tracked now: by the working tree, and by the commit that is checked out."""
-        objects: Objects = self._past.objects
-        here = Folder(self._root)
-        found = [objects.tracked(here.text(LOCK), here.text(RAW_FILE))]
-        head = git.head(self._root)
-        return [*found, Commit(self._root, head, objects).tracked] if head else found
-
-    @cached_property
-    def _now(self) -> dict[str, str]:
-        """MD5 to a path."""
-        return {md5: path for tracked in self._tracked for path, md5 in tracked.files.items()}
 
     @cached_property
     def _linked(self) -> dict[tuple[int, int], str]:

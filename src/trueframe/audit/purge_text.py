@@ -14,6 +14,7 @@ from trueframe.audit.past import Past
 from trueframe.audit.purge import PREFIX, Object, Plan
 from trueframe.audit.snapshot import Folder
 from trueframe.audit.terminal import bytes_text, count, listed
+from trueframe.audit.withdrawal_text import absent
 from trueframe.printable import printable
 from trueframe.workspace import PARTIAL, Workspace
 
@@ -67,10 +68,7 @@ def _unknown(past: Past) -> Iterator[str]:
     """Commits of which too little is here to tell."""
     for state in past.states:
         if state.absent:
-            yield (
-                f"not known: commit {state.commits[0][:10]} of {state.day}, as {listed(state.absent, 3)} is not in the "
-                "cache; fetch it with `dvc fetch --all-commits`, or purge where it is"
-            )
+            yield f"not known: commit {state.commits[0][:10]} of {state.day}, as {absent(state)}"
 
 
 def _remotes(remotes: Mapping[str, Mapping[str, str]], plan: Plan) -> Iterator[str]:
@@ -144,8 +142,8 @@ def _leftovers(workspace: Workspace, plan: Plan) -> Iterator[str]:
 
 
 def _unnamed(past: Past) -> Iterator[str]:
-    """Objects that no commit names may be anything."""
-    if any(state.absent for state in past.states):
+    """Objects that no commit names may be anything; what commits name is not known where not all of them are here."""
+    if not past.states or past.shallow or any(state.absent for state in past.states):
         return
     names = {md5.removesuffix(".dir") for md5 in past.named}
     others = [

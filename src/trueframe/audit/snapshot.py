@@ -44,9 +44,18 @@ class Snapshot(ABC):
 
     @cached_property
     def params(self) -> Mapping[str, Any]:
-        """params.yaml as it reads, unchecked: it may be of an older code. Empty where there is none."""
-        value = yaml.safe_load(self.text(PARAMS) or "")
-        return value if isinstance(value, dict) else {}
+        """params.yaml as it reads, unchecked: it may be of an older code. Empty where there is none.
+
+        Raises UserError where it is no mapping of sections.
+        """
+        text = self.text(PARAMS)
+        try:
+            value = {} if text is None else yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"{PARAMS} of {self.name}: not YAML: {' '.join(str(error).split())}; mend it") from error
+        if not isinstance(value, dict):
+            raise UserError(f"{PARAMS} of {self.name}: expected sections, found {type(value).__name__}; mend it")
+        return value
 
     @cached_property
     def records(self) -> dict[Node, Record]:
@@ -91,15 +100,18 @@ class Folder(Snapshot):
         """`root`: with params.yaml and the artifacts."""
         self.root, self.name = root, name
 
-    def text(self, path: Path) -> str | None:  # noqa: D102 - as the base says
+    def text(self, path: Path) -> str | None:
+        """A file below the folder."""
         file = self.root / path
-        return file.read_text(encoding="utf-8") if file.is_file() else None
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
-    def locate(self, path: Path | str) -> Path | None:  # noqa: D102
+    def locate(self, path: Path | str) -> Path | None:
+        """The file itself."""
         place = self.root / path
         return place if place.is_file() else None
 
-    def artifacts(self, folder: str) -> Iterable[str]:  # noqa: D102
+    def artifacts(self, folder: str) -> Iterable[str]:
+        """Of the records alone, which are all that is asked for."""
         base = self.root / folder
         return (str(path.relative_to(self.root)) for path in base.rglob("*.json"))
 
@@ -114,7 +126,8 @@ class Commit(Snapshot):
         self.name = f"commit {self.sha[:10]}"
         self.objects = objects or Objects(root)
 
-    def text(self, path: Path) -> str | None:  # noqa: D102
+    def text(self, path: Path) -> str | None:
+        """As git has it at the commit."""
         return git.show(self.root, self.sha, path)
 
     @cached_property
@@ -122,10 +135,12 @@ class Commit(Snapshot):
         """What DVC tracked."""
         return self.objects.tracked(self.text(LOCK), self.text(RAW_FILE))
 
-    def locate(self, path: Path | str) -> Path | None:  # noqa: D102
+    def locate(self, path: Path | str) -> Path | None:
+        """Its object in DVC's cache."""
         md5 = self.tracked.files.get(str(path))
         place = self.objects.place(md5) if md5 else None
         return place if place and place.is_file() else None
 
-    def artifacts(self, folder: str) -> Iterable[str]:  # noqa: D102
+    def artifacts(self, folder: str) -> Iterable[str]:
+        """As DVC's lock and its lists have them."""
         return (path for path in self.tracked.files if path.startswith(f"{folder}/"))

@@ -48,8 +48,8 @@ def find(root: Path, graph: Graph, asked: str) -> Subject:
     path = _relative(root, asked)
     return (
         _by_path(graph, path)
-        or _by_member(path)
-        or _by_unit(path)
+        or _known(graph, _by_member(path))
+        or _known(graph, _by_unit(path))
         or _by_content(graph, root, asked)
         or _unknown(root, graph, asked)
     )
@@ -88,7 +88,7 @@ def _by_member(path: str) -> Subject | None:
 def _by_unit(path: str) -> Subject | None:
     """`models/111`, `111`, `submission`, `crops/train/part_00`, `data/raw/train/part_00`."""
     plain = path.removeprefix("data/").rstrip("/")
-    if plain.isdigit():
+    if plain.isascii() and plain.isdecimal():
         return Subject(("models", plain))
     stage, _, unit = plain.partition("/")
     if stage == raw.RAW.name and unit.count("/") == 1:
@@ -96,6 +96,16 @@ def _by_unit(path: str) -> Subject | None:
     if stage in STAGES and (unit or STAGES[stage].units == "one"):
         return Subject((stage, unit or "all"))
     return None
+
+
+def _known(graph: Graph, found: Subject | None) -> Subject | None:
+    """A unit that has a record, or that lacks one though others read what it made; None for what never was."""
+    if found is None or found.node in graph.records:
+        return found
+    stage, unit = found.node
+    made = {pattern.format(unit=unit, rank=1) for pattern in STAGES[stage].outputs.values()}
+    read = any(not made.isdisjoint(record.recipe.inputs) for record in graph.records.values())
+    return found if read else None
 
 
 def _by_content(graph: Graph, root: Path, asked: str) -> Subject | None:

@@ -72,7 +72,10 @@ class _Places:
 
     def _folder(self, asked: str) -> Folder | None:
         path = self._root / asked
-        if not asked or not (path / PARAMS).is_file():
+        try:
+            if not asked or not (path / PARAMS).is_file():
+                return None
+        except OSError:  # a name that is too long for any folder
             return None
         return self._folders.setdefault(path.resolve(), Folder(path, f"the workspace {asked}"))
 

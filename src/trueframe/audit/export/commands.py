@@ -36,7 +36,7 @@ def ro_crate(licence: Licence) -> None:
     from trueframe.audit.export.source import needed
 
     with needed("ro-crate"):
-        _write(crate.NAME, crate.text(_source(), _uri(licence)))
+        _write(crate.NAME, crate.text(_source(), _uri(licence)), own=True)
 
 
 @app.command()
@@ -121,7 +121,7 @@ def croissant(
 
     with needed("croissant"):
         about = croissants.About(name, description, _uri(licence), creator, url, version)
-        _write(croissants.NAME, croissants.text(_source(), about))
+        _write(croissants.NAME, croissants.text(_source(), about), own=True)
 
 
 @app.command()
@@ -146,11 +146,10 @@ def _source() -> Source:
     return Source(workspace.here())
 
 
-def _write(path: Path, text: str) -> None:
-    from trueframe.files import write_text
+def _write(path: Path, text: str, own: bool = False) -> None:
+    from trueframe.audit import output
 
-    write_text(path, text)
-    print(printable(str(path)))
+    print(printable(str(output.write(Path.cwd(), path, text, own))))
 
 
 def _name(node: Node) -> str:

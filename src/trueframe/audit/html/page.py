@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from trueframe import tables
+from trueframe.audit import output
 from trueframe.audit.html import facts
 from trueframe.audit.html.faces import dealt, faces
 from trueframe.audit.html.videos import roles, submission, videos
 from trueframe.audit.trail import Auditor
 from trueframe.errors import UserError
-from trueframe.files import write_text
 from trueframe.workspace import Workspace
 
 # In the order in which they run, as one script.
@@ -48,12 +48,10 @@ def write(workspace: Workspace, out: Path, with_faces: bool = True) -> Path:
     """Write the page to `out`, in one step; the same workspace gives the same bytes. Returns `out`.
 
     with_faces: whether thumbnails of crops go into it, without which it shows nobody. Raises UserError where there are
-    no records, or where `out` is a folder.
+    no records, or where `out` is no place for it.
     """
-    if out.is_dir():
-        raise UserError(f"{out}: is a folder; expected the HTML file to write, such as {out / 'audit.html'}")
-    write_text(out, document(contents(Auditor(workspace), with_faces)))
-    return out
+    output.refuse(workspace.root, out)
+    return output.write(workspace.root, out, document(contents(Auditor(workspace), with_faces)))
 
 
 def contents(auditor: Auditor, with_faces: bool = True) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from trueframe.audit import git
-from trueframe.audit.objects import LOCK, RAW_FILE, Objects, Tracked
+from trueframe.audit.objects import LOCK, RAW_FILE, Objects, Tracked, parsed
 from trueframe.audit.proof import digests
 from trueframe.audit.proof.findings import Finding, Kind
 from trueframe.raw import RAW
@@ -168,7 +168,7 @@ class Lock:
 
 def _parsed(text: str) -> _File:
     """Raises yaml.YAMLError and pydantic.ValidationError."""
-    value = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
+    value = parsed(text)
     return _File.model_validate(value or {})
 
 
