@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trueframe import raw, tables
+from trueframe import raw, tables, withdrawn
 from trueframe.audit import runs, subject, withdrawal
 from trueframe.audit.ledger import Ledger, Video
 from trueframe.audit.past import Past, State
 from trueframe.audit.snapshot import Node
+from trueframe.audit.traces import UNUSED
 from trueframe.audit.trail import Auditor, Problem
 from trueframe.audit.withdrawal import Withdrawal
 from trueframe.dag import STAGES
 from trueframe.errors import UserError
 
-_DIGEST = re.compile(r"[0-9a-f]{8,64}")
 _SHOWN = 10  # candidates that an error names
-TESTED, UNUSED = "tested", "unused"
+TESTED = "tested"
 # By stage, the output that has rows of a video, and what they are.
 _ROWS = {
     "bboxes": ("boxes", "box", "boxes"),
@@ -85,7 +84,7 @@ def find(auditor: Auditor, asked: str) -> list[Video]:
     videos = auditor.ledger.videos()
     name = asked.removeprefix(f"{raw.RAW}/")
     found = [video for video in videos if name in (video.video, video.name)]
-    if not found and _DIGEST.fullmatch(asked):
+    if not found and withdrawn.DIGEST.fullmatch(asked):
         found = [video for video in videos if video.sha256.startswith(asked)]
     if not found and (digest := subject.content(auditor.workspace.root, asked)):
         found = [video for video in videos if video.sha256 == digest]

@@ -101,16 +101,9 @@ class Source:
 
     def held(self, record: Record) -> Held:
         """The commits that hold a record's code."""
-        return self._holding(record.recipe.code)
-
-    def lock_held(self, record: Record) -> Held:
-        """The commits that hold the lock that a record names."""
-        return self._holding({str(LOCK): record.environment.get("lock", "missing")})
-
-    def _holding(self, files: Mapping[str, str]) -> Held:
-        key = tuple(sorted(files.items()))
+        key = tuple(sorted(record.recipe.code.items()))
         if key not in self._held:
-            self._held[key] = self.auditor.history.holding(files)
+            self._held[key] = self.auditor.history.holding(record.recipe.code)
         return self._held[key]
 
     def output(self, path: str) -> Output:
