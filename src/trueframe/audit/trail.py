@@ -159,7 +159,7 @@ class Auditor:
                 continue
             items: Counter[str] = Counter()
             for node in mine:
-                items.update(_items(self.snapshot.records.get(node)))
+                items.update(items_of(self.snapshot.records.get(node)))
             above = {name for node in mine for name, _ in self.graph.reads.get(node, ())}
             reads = tuple(name for name in reversed(STAGES) if name in above)
             yield Step(stage, tuple(unit for _, unit in mine), reads, dict(items), tuple(self._variants(mine)))
@@ -251,8 +251,8 @@ def params_of(record: Record) -> dict[str, Any]:
     return {f"{record.stage}.{name}": value for name, value in leaves(known).items()}
 
 
-def _items(record: Record | None) -> dict[str, int]:
-    """Output to items, of files of one kind together."""
+def items_of(record: Record | None) -> dict[str, int]:
+    """Output to items of a unit, a ranked output's files together."""
     if record is None:
         return {}
     names = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from trueframe.audit import git
 from trueframe.audit.snapshot import Node, Snapshot
-from trueframe.audit.trail import Auditor, params_of
+from trueframe.audit.trail import Auditor, items_of, params_of
 from trueframe.dag import STAGES
 from trueframe.errors import UserError
 from trueframe.files import canonical_json
@@ -76,16 +76,10 @@ def _unit(unit: str, record: Record | None, recipe: int | None, stale: list[str]
     return {
         "unit": unit,
         "stale": stale,
-        "items": _items(record) if record else None,
+        "items": items_of(record)[_COUNTED[record.stage][0]] if record else None,
         "files": [(path, output.sha256, output.size, output.items) for path, output in sorted(outputs.items())],
         "recipe": recipe,
     }
-
-
-def _items(record: Record) -> int:
-    pattern = STAGES[record.stage].outputs[_COUNTED[record.stage][0]]
-    head, _, tail = pattern.format(unit=record.unit, rank="\0").partition("\0")
-    return sum(output.items for path, output in record.outputs.items() if path.startswith(head) and path.endswith(tail))
 
 
 def _key(record: Record) -> str:
@@ -100,8 +94,8 @@ def _recipe(auditor: Auditor, record: Record) -> dict[str, Any]:
         "params": sorted(params_of(record).items()),
         "code": sorted(record.recipe.code.items()),
         "environment": sorted(record.environment.items()),
-        "code_commit": code.newest and (code.newest, *(code.described or ("", ""))),
-        "lock_commit": lock.newest and (lock.newest, *(lock.described or ("", ""))),
+        "code_commit": code.first and (code.first, *(code.described or ("", ""))),
+        "lock_commit": lock.first and (lock.first, *(lock.described or ("", ""))),
     }
 
 
