@@ -24,7 +24,7 @@ from trueframe.audit.trail import Auditor
 from trueframe.errors import UserError
 from trueframe.files import sha256_file
 from trueframe.workspace import Workspace
-from workspaces import edit_params
+from workspaces import commit, edit_params, git
 
 _FORMATS = {1: "B", 2: "H", 4: "I", 8: "d"}
 
@@ -270,3 +270,13 @@ def test_a_folder_as_the_file_to_write_is_refused(finished_workspace: Path, tmp_
 def test_a_workspace_without_records_is_refused(raw_workspace: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="dvc pull"):
         page.write(Workspace(raw_workspace), tmp_path / "a.html")
+
+
+def test_the_commit_that_holds_a_recipes_code_is_told_with_its_own_subject(finished: Path) -> None:
+    module = finished / "src/trueframe/training/loss.py"
+    module.write_text(module.read_text() + "# a comment is no other code\n")
+    commit(finished, "only a comment")
+    stages = page.contents(Auditor(Workspace(finished)), with_faces=False)["stages"]
+    (recipe,) = next(stage for stage in stages if stage["name"] == "models")["recipes"]
+    sha, _, subject = recipe["code_commit"]
+    assert git(finished, "log", "-1", "--format=%s", sha).strip() == subject
