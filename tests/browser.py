@@ -51,6 +51,18 @@ _FAINT = """
   return found;
 }
 """
+# Playwright's own way to wait evaluates text inside the page each time, which the page's policy refuses from the second on.
+_SETTLED = """
+() => new Promise((settled, failed) => {
+  const until = performance.now() + 30_000;
+  const look = () => {
+    if (shownHash === location.hash) settled();
+    else if (performance.now() > until) failed(new Error(`${location.hash} is not shown, but ${shownHash}`));
+    else setTimeout(look, 5);
+  };
+  look();
+})
+"""
 
 
 @contextmanager
@@ -89,6 +101,11 @@ def _foreign(url: str, file: Path) -> list[str]:
     return [] if own else [f"request: {url}"]
 
 
+def settle(page: Page) -> None:
+    """Waits until the page shows the view of its address: a click changes that first, the view an event later."""
+    page.evaluate(_SETTLED)
+
+
 def faint(page: Page) -> list[str]:
     """Visible text whose contrast is less than 4.5."""
     found: list[str] = page.evaluate(_FAINT)
@@ -102,7 +119,7 @@ def views(page: Page) -> Iterator[str]:
     while waiting:
         view = waiting.pop(0)
         page.evaluate("view => { location.hash = view; }", view)
-        page.wait_for_function("view => shownHash === view", arg=view)
+        settle(page)
         yield view
         links = page.eval_on_selector_all('a[href^="#/"]', "links => links.map((link) => link.getAttribute('href'))")
         new = dict.fromkeys(link for link in links if link not in known)
