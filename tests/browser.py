@@ -51,7 +51,7 @@ _FAINT = """
   return found;
 }
 """
-# Playwright's own way to wait evaluates text inside the page each time, which the page's policy refuses from the second on.
+# Playwright's own way to wait evaluates text inside the page each time: its policy refuses that from the second on.
 _SETTLED = """
 () => new Promise((settled, failed) => {
   const until = performance.now() + 30_000;
