@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 
+import fake_faces
 import videos
 from trueframe import tables, video
 from trueframe.params import Bboxes, Crops
@@ -73,9 +74,7 @@ def main(stage: str, path: Path) -> None:
 
 def _stand_in() -> None:
     found = SimpleNamespace(boxes=np.array([BOX], np.float32), scores=np.ones(1, np.float32))
-    module = ModuleType("trueframe.faces")
-    module.find = lambda *_: found
-    sys.modules["trueframe.faces"] = module
+    sys.modules["trueframe.faces"] = fake_faces.module(lambda *_: found)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fake_faces
 import trueframe
 import videos
 from trueframe import params as parameters
@@ -94,8 +95,7 @@ def find(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], Sequence[
             boxes = np.array(boxes_of(videos.number_of(image)), np.float32).reshape(-1, 4)
             return SimpleNamespace(boxes=boxes, scores=np.linspace(0.875, 0.75, len(boxes), dtype=np.float32))
 
-        module = ModuleType("trueframe.faces")
-        module.find = found  # type: ignore[attr-defined]
+        module = fake_faces.module(found)
         monkeypatch.setitem(sys.modules, "trueframe.faces", module)
         monkeypatch.setattr(trueframe, "faces", module, raising=False)
         return calls
@@ -104,7 +104,7 @@ def find(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], Sequence[
 
 
 def run(
-    folder: Path, *rows: dict[str, Any], unit: str = "train/part_00", params: Bboxes = PARAMS
+    folder: Path, *rows: dict[str, Any], unit: str = "train/part_00", params: Bboxes = PARAMS, device: str = "cpu"
 ) -> tuple[list[tuple[Any, ...]], dict[str, tuple[str, str, int]]]:
     """(video, frame, track, left edge) of each face, and per video its status, reason and number of faces."""
     tables.write(folder / "index", sorted(rows, key=lambda row: row["video"]), tables.INDEX)
@@ -115,7 +115,7 @@ def run(
         boxes=folder / "boxes",
         videos=folder / "videos",
         params=params,
-        tools=Tools(device="cpu"),
+        tools=Tools(workers=1 if device == "cpu" else 3, device=device),
     )
     faces, told = tables.read_rows(folder / "boxes"), tables.read_rows(folder / "videos")
     assert items == {"boxes": len(faces), "videos": len(told)}
@@ -255,6 +255,23 @@ def test_a_video_that_breaks_off_gives_the_faces_before(
     assert told["v.mov"][2] == len(found) == items
 
 
+def test_on_a_gpu_one_process_searches_what_threads_decode_and_finds_the_same(tmp_path: Path, find: Any) -> None:
+    rows = []
+    for number in range(7):
+        videos.write(tmp_path / f"{number}.mp4", 60 * number + 11)
+        rows.append(videos.index_row(f"{number}.mp4", frames=60 * number + 11))
+    videos.write_broken(tmp_path / "broken.mov", 40, 25)
+    rows.append(videos.index_row("broken.mov", frames=40))
+    calls = find(lambda number: [(number % 50, 10, number % 50 + 40, 50)])
+    found = run(tmp_path, *rows)
+    searched = len(calls)
+    made = [(tmp_path / name).read_bytes() for name in ("boxes", "videos")]
+    assert run(tmp_path, *rows, device="cuda") == found
+    assert [(tmp_path / name).read_bytes() for name in ("boxes", "videos")] == made
+    assert {call[-1] for call in calls[searched:]} == {"cuda"}
+    assert len(calls) == 2 * searched == 2 * sum(len(range(0, row["frames"], 10)) for row in rows) - 2 * 1
+
+
 def test_what_the_index_says_of_a_cut_video_stays(tmp_path: Path, find: Any) -> None:
     videos.write(tmp_path / "v.mp4", 11)
     find(lambda number: [ONE])
@@ -304,7 +321,12 @@ def test_mtcnn_finds_the_face_of_the_portrait_at_any_scale() -> None:
 
     thresholds = (0.85, 0.95, 0.95)
     image = astronaut()  # 512 × 512, its face some 85 wide, around (226, 130)
-    whole = faces.find(image, 1.0, thresholds, 20, "cpu")
+    nets = faces.nets("cpu", faces.read_weights())
+
+    def find(image: Any, scale: float) -> faces.Faces:
+        return faces.find(nets, [faces.picture(image, scale)], thresholds, 20)[0]
+
+    whole = find(image, 1.0)
     assert whole.boxes.shape == (1, 4)
     assert whole.boxes.dtype == whole.scores.dtype == whole.points.dtype == np.float32
     assert 0.95 < whole.scores[0] <= 1
@@ -313,10 +335,10 @@ def test_mtcnn_finds_the_face_of_the_portrait_at_any_scale() -> None:
     assert abs((y0 + y1) / 2 - 125) < 15
     assert 60 < x1 - x0 < 110
     # Boxes and points come back in the image's own pixels.
-    half = faces.find(image[:401, :303], 0.5, thresholds, 20, "cpu")
+    half = find(image[:401, :303], 0.5)
     np.testing.assert_allclose(half.boxes, whole.boxes, atol=8)
     np.testing.assert_allclose(half.points, whole.points, atol=5)
-    again = faces.find(image, 1.0, thresholds, 20, "cpu")
+    again = find(image, 1.0)
     for name in ("boxes", "scores", "points"):
         np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
 
@@ -324,14 +346,14 @@ def test_mtcnn_finds_the_face_of_the_portrait_at_any_scale() -> None:
 def test_boxes_and_points_are_told_in_pixels_of_the_image_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     from trueframe import faces
 
-    def whole(picture: Any, landmarks: bool) -> tuple[Any, ...]:
-        assert landmarks
-        width, height = picture.size
+    def whole(nets: None, images: list[Any], thresholds: tuple[float, ...], min_face_px: int) -> list[faces.Faces]:
+        height, width = images[0].shape[:2]
         assert (width, height) == (20, 32)  # half of 41 × 63, each rounded
-        return np.array([(0, 0, width, height)]), np.ones(1), np.full((1, 5, 2), (width / 2, height / 4))
+        box, points = np.array([(0, 0, width, height)]), np.full((1, 5, 2), (width / 2, height / 4))
+        return [faces.Faces(box.astype(np.float32), np.ones(1, np.float32), points.astype(np.float32))]
 
-    monkeypatch.setattr(faces, "_net", lambda *_: SimpleNamespace(detect=whole))
-    found = faces.find(np.zeros((63, 41, 3), np.uint8), 0.5, (0.7, 0.8, 0.8), 20, "cpu")
+    monkeypatch.setattr(faces.cascade, "detect", whole)
+    (found,) = faces.find(None, [faces.picture(np.zeros((63, 41, 3), np.uint8), 0.5)], (0.7, 0.8, 0.8), 20)
     np.testing.assert_array_equal(found.boxes, [(0, 0, 41, 63)])
     np.testing.assert_array_equal(found.points, np.full((1, 5, 2), (20.5, 15.75)))
 
@@ -339,6 +361,7 @@ def test_boxes_and_points_are_told_in_pixels_of_the_image_that_was_given(monkeyp
 def test_images_without_a_face_or_too_small_for_one_have_none() -> None:
     from trueframe import faces
 
+    nets = faces.nets("cpu", faces.read_weights())
     grey = np.full((60, 80, 3), 128, np.uint8)
     for image, scale, smallest in (
         (grey, 1.0, 20),
@@ -348,5 +371,5 @@ def test_images_without_a_face_or_too_small_for_one_have_none() -> None:
         (grey, 0.25, 20),
         (grey[:1, :1], 0.1, 20),
     ):
-        found = faces.find(image, scale, (0.7, 0.8, 0.8), smallest, "cpu")
+        (found,) = faces.find(nets, [faces.picture(image, scale)], (0.7, 0.8, 0.8), smallest)
         assert (found.boxes.shape, found.scores.shape, found.points.shape) == ((0, 4), (0,), (0, 5, 2))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from skimage.data import astronaut
 
+import fake_faces
 import trueframe
 import videos
 from trueframe import archive, images, tables
@@ -73,8 +74,7 @@ def find(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         points = np.array([[(1.4, 2.5), (3.5, 4.6), (5, 6), (-0.4, 8), (9, 10)], np.full((5, 2), 77)], np.float32)
         return SimpleNamespace(boxes=np.zeros((count, 4)), points=points[:count])
 
-    module = ModuleType("trueframe.faces")
-    module.find = found  # type: ignore[attr-defined]
+    module = fake_faces.module(found)
     monkeypatch.setitem(sys.modules, "trueframe.faces", module)
     monkeypatch.setattr(trueframe, "faces", module, raising=False)
     return calls

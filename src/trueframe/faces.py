@@ -1,66 +1,80 @@
-"""Finding faces: facenet-pytorch's MTCNN, one image at a time.
+"""Finding faces: MTCNN on frames brought to the scale at which they are searched.
 
-One at a time because a batch is slower on a CPU and because stock MTCNN's last suppression runs over the whole batch:
-boxes would depend on which frames share it. One thread, so that no sum depends on how many cores there are.
+On a CPU the nets are OpenVINO's and a process searches image by image; on a GPU they are torch's, for many images of a
+size at once. Either way a face depends on its own image alone.
 """
 
 from __future__ import annotations
 
-import functools
+import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from facenet_pytorch import MTCNN
 from numpy.typing import NDArray
-from PIL import Image
+
+from trueframe.errors import UserError
+from trueframe.mtcnn import bicubic, cascade, weights
+from trueframe.mtcnn import nets as mtcnn_nets
+from trueframe.mtcnn.cascade import Faces
+from trueframe.mtcnn.nets import Nets
+
+__all__ = ["Faces", "Nets", "Picture", "backend", "device_of", "find", "nets", "picture", "read_weights"]
+
+CPU, CUDA = "cpu", "cuda"
+
+read_weights = weights.read
+
+
+def device_of(device: str) -> str:
+    """The device that "cpu", "cuda" or "auto" means here. Raises UserError for a cuda that is not there."""
+    import torch
+
+    if device == CUDA and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch sees no CUDA device here; use --device cpu, or auto")
+    return device if device != "auto" else CUDA if torch.cuda.is_available() else CPU
+
+
+def backend(device: str) -> str:
+    """What finds faces on a device, for a record: library, version, device."""
+    device = device_of(device)
+    library = "torch" if device == CUDA else "openvino"
+    return f"{library} {importlib.metadata.version(library)} {device}"
+
+
+def nets(device: str, data: bytes) -> Nets:
+    """The nets of a device ("cpu" or "cuda"), the same ones each time in this process. data: read_weights()."""
+    return mtcnn_nets.cpu(data) if device == CPU else mtcnn_nets.cuda()
 
 
 @dataclass(frozen=True)
-class Faces:
-    """n faces of an image, in MTCNN's order (largest first).
+class Picture:
+    """An image as it is searched: RGB, contiguous uint8 (height, width, 3), and its pixels per pixel of the whole."""
 
-    boxes (n, 4) float32 in pixels (x0, y0, x1, y1); scores (n,) float32 in 0..1; points (n, 5, 2) float32 in pixels.
-    """
-
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    points: NDArray[np.float32]
+    image: NDArray[np.uint8]
+    ratio: tuple[float, float]  # columns, rows
 
 
-NO_FACES = Faces(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32))
+def picture(image: NDArray[np.uint8], scale: float) -> Picture:
+    """An RGB image, uint8 (height, width, 3), brought to `scale`.
 
-
-def find(
-    image: NDArray[np.uint8], scale: float, thresholds: tuple[float, ...], min_face_px: int, device: str = "auto"
-) -> Faces:
-    """Faces of an RGB image of shape (height, width, 3), searched at `scale` and told in its own pixels.
-
-    thresholds: of MTCNN's three nets (Zhang et al. 2016, doi:10.1109/LSP.2016.2603342). The image is resized with PIL's
-    bicubic filter, as the DFDC winner did: other filters move the boxes.
+    By Pillow's bicubic filter, as the DFDC winner did: other filters move the boxes.
     """
     height, width = image.shape[:2]
-    size = round(width * scale), round(height * scale)
-    if min(size) * (12.0 / min_face_px) < 12:
-        # MTCNN's pyramid, reckoned as it does (47 * (12 / 47) is below 12), would have no level: it raises an error.
-        return NO_FACES
-    picture = Image.fromarray(image)
-    if size != (width, height):
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
-    boxes, scores, points = _net(thresholds, min_face_px, device).detect(picture, landmarks=True)
-    if boxes is None:
-        return NO_FACES
-    ratio = np.array([width / size[0], height / size[1]])
-    return Faces(
-        (np.asarray(boxes, np.float64) * np.tile(ratio, 2)).astype(np.float32),
-        np.asarray(scores, np.float32),
-        (np.asarray(points, np.float64) * ratio).astype(np.float32),
-    )
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    image = np.ascontiguousarray(image)
+    small = image if size == (width, height) else bicubic.resize(image, size[1], size[0])
+    return Picture(small, (width / size[0], height / size[1]))
 
 
-@functools.cache
-def _net(thresholds: tuple[float, ...], min_face_px: int, device: str) -> MTCNN:
-    torch.set_num_threads(1)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return MTCNN(margin=0, thresholds=list(thresholds), min_face_size=min_face_px, keep_all=True, device=device).eval()
+def find(of: Nets, pictures: Sequence[Picture], thresholds: tuple[float, ...], min_face_px: int) -> list[Faces]:
+    """Faces of pictures of one size, in pixels of the whole images. thresholds: of MTCNN's three nets."""
+    found = cascade.detect(of, [one.image for one in pictures], thresholds, min_face_px)
+    return [
+        Faces(
+            (seen.boxes.astype(np.float64) * np.array(one.ratio * 2)).astype(np.float32),
+            seen.scores,
+            (seen.points.astype(np.float64) * np.array(one.ratio)).astype(np.float32),
+        )
+        for one, seen in zip(pictures, found, strict=True)
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 from trueframe import geometry, pool, tables, video
 
 if TYPE_CHECKING:
+    from trueframe import faces
     from trueframe.params import Bboxes
     from trueframe.tools import Tools
 
 Row = dict[str, Any]
+
+_BATCH = 16  # frames that a GPU is given at once: with one waiting for each thread, 50 MB a thread at 960×540
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,12 @@ def run(
     sources = {row["video"]: _source(row, rows) for row in rows}
     searched = [row for row in rows if sources[row["video"]] == row["video"]]
     found: dict[str, Result] = {}
-    with tools.progress.task(len(searched), "videos") as advance:
-        search = functools.partial(_search, raw, params, unit.partition("/")[0], tools.device)
-        for row, result in zip(searched, pool.ordered(search, searched, tools.workers), strict=True):
-            found[row["video"]] = result
-            advance(1)
+    if searched:  # a part without a usable video does without torch, which takes seconds
+        with tools.progress.task(len(searched), "videos") as advance:
+            search = _Search(raw, params, unit.partition("/")[0])
+            for row, result in zip(searched, _results(search, searched, tools), strict=True):
+                found[row["video"]] = result
+                advance(1)
     results = {row["video"]: _result(row, sources[row["video"]], found) for row in rows}
     return {
         "boxes": tables.write(
@@ -89,35 +94,108 @@ def _source(row: Row, rows: list[Row]) -> str | None:
     return str(original["video"])
 
 
-def _search(raw: Path, params: Bboxes, kind: str, device: str, row: Row) -> Result:
-    from trueframe import faces  # imports torch, which only the process that searches should pay for
+@dataclass(frozen=True)
+class _Search:
+    """Where and how a part's faces are searched."""
 
-    thresholds = tuple((params.train if kind == "train" else params.test).thresholds)
-    scale = scale_of(max(row["width_px"], row["height_px"]), params)
-    numbers, boxes, scores = [], [], []
+    raw: Path
+    params: Bboxes
+    kind: str
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        return tuple((self.params.train if self.kind == "train" else self.params.test).thresholds)
+
+    def pictures(self, row: Row) -> Iterator[tuple[int, faces.Picture]]:
+        """The sampled frames of a video, as they are searched. Raises video.DecodeError where it breaks off."""
+        from trueframe import faces
+
+        scale = scale_of(max(row["width_px"], row["height_px"]), self.params)
+        for number, image in video.frames(self.raw / row["video"], sampled(self.kind, row["frames"], self.params)):
+            yield number, faces.picture(image, scale)
+
+    def find(self, nets: faces.Nets, pictures: Sequence[faces.Picture]) -> list[faces.Faces]:
+        """The faces of some frames of one size."""
+        from trueframe import faces
+
+        return faces.find(nets, pictures, self.thresholds, self.params.min_face_px)
+
+    def result(self, row: Row, numbers: list[int], seen: list[faces.Faces], broken: str) -> Result:
+        """What became of a video whose frames `numbers` were searched."""
+        tracks = geometry.link([of_frame.boxes for of_frame in seen], self.params.track_overlap, self.params.track_gap)
+        found = [
+            {
+                "frame": number,
+                "track": track,
+                **dict(zip(("x0", "y0", "x1", "y1"), map(float, box), strict=True)),
+                "score": float(score),
+            }
+            for number, of_frame, frame_tracks in zip(numbers, seen, tracks, strict=True)
+            for track, box, score in sorted(
+                zip(frame_tracks, of_frame.boxes, of_frame.scores, strict=True), key=lambda face: face[0]
+            )
+        ]
+        return _judged(row, len(numbers), found, broken)
+
+
+def _results(search: _Search, rows: list[Row], tools: Tools) -> Iterator[Result]:
+    """The result of each video: on a CPU by a pool, on a GPU by this process while others decode."""
+    from trueframe import faces  # imports what takes seconds, so only where faces are searched
+
+    device = faces.device_of(tools.device)
+    weights = faces.read_weights()
+    if device == faces.CPU:
+        yield from pool.ordered(functools.partial(_on_cpu, search, weights), rows, tools.workers)
+    else:
+        yield from _in_batches(search, faces.nets(device, weights), rows, tools.workers)
+
+
+def _on_cpu(search: _Search, weights: bytes, row: Row) -> Result:
+    """A video's result, one frame in memory at a time."""
+    from trueframe import faces
+
+    nets = faces.nets(faces.CPU, weights)
+    numbers: list[int] = []
+    seen: list[faces.Faces] = []
     broken = ""
     try:
-        for number, image in video.frames(raw / row["video"], sampled(kind, row["frames"], params)):
-            seen = faces.find(image, scale, thresholds, params.min_face_px, device)
+        for number, picture in search.pictures(row):
+            seen += search.find(nets, [picture])
             numbers.append(number)
-            boxes.append(seen.boxes)
-            scores.append(seen.scores)
     except video.DecodeError as error:
         broken = str(error)
-    tracks = geometry.link(boxes, params.track_overlap, params.track_gap)
-    found = [
-        {
-            "frame": number,
-            "track": track,
-            **dict(zip(("x0", "y0", "x1", "y1"), map(float, box), strict=True)),
-            "score": float(score),
-        }
-        for number, of_frame, frame_scores, frame_tracks in zip(numbers, boxes, scores, tracks, strict=True)
-        for track, box, score in sorted(
-            zip(frame_tracks, of_frame, frame_scores, strict=True), key=lambda face: face[0]
-        )
-    ]
-    return _judged(row, len(numbers), found, broken)
+    return search.result(row, numbers, seen, broken)
+
+
+def _in_batches(search: _Search, nets: faces.Nets, rows: list[Row], workers: int) -> Iterator[Result]:
+    """Each video's result, by nets in this process. Threads decode ahead; a batch holds frames of one video alone, so
+    that it is the same whoever decodes.
+    """
+
+    def batches(row: Row) -> Iterator[tuple[list[int], list[faces.Picture], str]]:
+        numbers: list[int] = []
+        pictures: list[faces.Picture] = []
+        broken = ""
+        try:
+            for number, picture in search.pictures(row):
+                numbers.append(number)
+                pictures.append(picture)
+                if len(pictures) == _BATCH:
+                    yield numbers, pictures, ""
+                    numbers, pictures = [], []
+        except video.DecodeError as error:
+            broken = str(error)
+        yield numbers, pictures, broken
+
+    for row, parts in zip(rows, pool.streams(batches, rows, workers), strict=True):
+        numbers: list[int] = []
+        seen: list[faces.Faces] = []
+        broken = ""
+        for of_batch, pictures, reason in parts:
+            seen += search.find(nets, pictures)
+            numbers += of_batch
+            broken = reason
+        yield search.result(row, numbers, seen, broken)
 
 
 def _judged(row: Row, frames: int, found: list[Row], broken: str) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,22 +24,32 @@ def run(*, unit: str, index: Path, crops: Path, points: Path, params: Landmarks,
     members = [member for member in archives.members(crops) if archives.parse_member(member.name)[0] in real]
     videos = [list(group) for _, group in groupby(members, key=lambda member: archives.parse_member(member.name)[0])]
     rows: list[Row] = []
-    with tools.progress.task(len(videos), "videos") as advance:
-        search = functools.partial(_search, crops, params, tools.device)
-        for found in pool.ordered(search, videos, tools.workers):
-            rows += found
-            advance(1)
+    if videos:  # a part without a real face does without torch, which takes seconds
+        with tools.progress.task(len(videos), "videos") as advance:
+            for found in _results(crops, params, videos, tools):
+                rows += found
+                advance(1)
     return {"points": tables.write(points, rows, tables.LANDMARKS)}
 
 
-def _search(crops: Path, params: Landmarks, device: str, members: list[archives.Member]) -> list[Row]:
-    from trueframe import faces  # imports torch, which only the process that searches should pay for
+def _results(crops: Path, params: Landmarks, videos: list[list[archives.Member]], tools: Tools) -> Iterator[list[Row]]:
+    """The rows of each video: on a CPU by a pool, on a GPU by this process."""
+    from trueframe import faces  # imports what takes seconds, so only where faces are searched
 
+    device = faces.device_of(tools.device)
+    search = functools.partial(_search, crops, params, device, faces.read_weights())
+    return pool.ordered(search, videos, tools.workers if device == faces.CPU else 1)
+
+
+def _search(crops: Path, params: Landmarks, device: str, weights: bytes, members: list[archives.Member]) -> list[Row]:
+    from trueframe import faces
+
+    nets = faces.nets(device, weights)
     rows = []
     with archives.Reader(crops) as reader:
         for member in members:
             image = images.decoded(reader.read(member.offset, member.size))
-            seen = faces.find(image, 1.0, tuple(params.thresholds), params.min_face_px, device)
+            (seen,) = faces.find(nets, [faces.picture(image, 1.0)], tuple(params.thresholds), params.min_face_px)
             video, frame, track = archives.parse_member(member.name)
             row: Row = {"video": video, "frame": frame, "track": track, "found": bool(len(seen.boxes))}
             if row["found"]:

@@ -1,0 +1,1 @@
+"""MTCNN's cascade over facenet-pytorch's own weights: the boxes of its stock detector in a fraction of the time."""

@@ -1,0 +1,101 @@
+"""The arithmetic between MTCNN's nets, in float32 and in stock's order, so that it gives the same numbers.
+
+Boxes are rows x0, y0, x1, y1 and what is said at each function. Sorting is by falling score, equal ones by their place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
+
+_STRIDE, _CELL = 2, 12  # of P-Net: the step between its answers and the side of what each one sees, in pixels
+
+
+def proposals(chances: Floats, shifts: Floats, scale: float, threshold: float) -> Floats:
+    """P-Net's answers of one level that reach the threshold and survive each other.
+
+    chances: (height, width); shifts: (4, height, width). Returns (n, 9): box, score, the box's four shifts.
+    """
+    y, x = np.nonzero(chances >= np.float32(threshold))
+    rows = np.empty((len(y), 9), np.float32)
+    for column, (place, reach) in enumerate(((x, 1), (y, 1), (x, _CELL), (y, _CELL))):
+        rows[:, column] = np.floor((_STRIDE * place + reach).astype(np.float32) / np.float32(scale))
+    rows[:, 4] = chances[y, x]
+    rows[:, 5:] = shifts[:, y, x].T
+    return rows[survivors(rows[:, :4], rows[:, 4], 0.5)]
+
+
+def survivors(boxes: Floats, scores: Floats, most: float) -> Places:
+    """Which boxes overlap none that scores higher by more than `most` of their union: torchvision's nms."""
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return _kept(np.ascontiguousarray(boxes), areas, _best_first(scores), most, np.float32(0), False)
+
+
+def finals(boxes: Floats, scores: Floats, most: float) -> Places:
+    """Which boxes share at most `most` of the smaller area with each that scores higher: facenet-pytorch's "Min"."""
+    one = np.float32(1)
+    areas = (boxes[:, 2] - boxes[:, 0] + one) * (boxes[:, 3] - boxes[:, 1] + one)
+    return _kept(np.ascontiguousarray(boxes), areas, _best_first(scores), float(np.float32(most)), one, True)
+
+
+def _best_first(scores: Floats) -> Places:
+    return np.argsort(-scores, kind="stable")
+
+
+@njit(cache=True, nogil=True)
+def _kept(boxes: Floats, areas: Floats, order: Places, most: float, extra: np.float32, of_smaller: bool) -> Places:
+    """The boxes that share at most `most` (of the union or of the smaller area) with each earlier one that is kept."""
+    gone = np.zeros(len(boxes), np.bool_)
+    kept = np.empty(len(boxes), np.int64)
+    count = 0
+    for place in range(len(order)):
+        one = order[place]
+        if gone[one]:
+            continue
+        kept[count] = one
+        count += 1
+        for later in range(place + 1, len(order)):
+            other = order[later]
+            if gone[other]:
+                continue
+            wide = min(boxes[one, 2], boxes[other, 2]) - max(boxes[one, 0], boxes[other, 0]) + extra
+            high = min(boxes[one, 3], boxes[other, 3]) - max(boxes[one, 1], boxes[other, 1]) + extra
+            common = max(wide, np.float32(0)) * max(high, np.float32(0))
+            if of_smaller:
+                gone[other] = common / min(areas[one], areas[other]) > most
+            else:
+                gone[other] = common / (areas[one] + areas[other] - common) > most
+    return kept[:count]
+
+
+def shifted(rows: Floats) -> Floats:
+    """What `proposals` gave, each box moved by its shifts in parts of its sides: (n, 5), box and score."""
+    sides = rows[:, [2, 3, 2, 3]] - rows[:, [0, 1, 0, 1]]
+    return np.concatenate([rows[:, :4] + rows[:, 5:9] * sides, rows[:, 4:5]], axis=1)
+
+
+def refined(boxes: Floats, shifts: Floats) -> Floats:
+    """Boxes (n, 4) moved by R-Net's or O-Net's shifts (n, 4), in parts of their sides in whole pixels."""
+    sides = boxes[:, [2, 3, 2, 3]] - boxes[:, [0, 1, 0, 1]] + np.float32(1)
+    return boxes + shifts * sides
+
+
+def squared(boxes: Floats) -> Floats:
+    """Boxes (n, 4) as squares of their longer side around the same middle."""
+    sides = boxes[:, 2:4] - boxes[:, :2]
+    longest = sides.max(axis=1, keepdims=True)
+    corners = boxes[:, :2] + sides * np.float32(0.5) - longest * np.float32(0.5)
+    return np.concatenate([corners, corners + longest], axis=1)
+
+
+def windows(boxes: Floats, height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The pixels that R-Net or O-Net sees of each box: (n, 4) with the last two exclusive, and which are not empty."""
+    whole = np.trunc(boxes[:, :4]).astype(np.int64)
+    first = np.maximum(whole[:, :2], 1) - 1
+    last = np.minimum(whole[:, 2:4], (width, height))
+    there: NDArray[np.bool_] = np.all(last > first, axis=1)
+    return np.concatenate([first, last], axis=1), there

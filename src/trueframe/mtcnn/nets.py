@@ -1,0 +1,228 @@
+"""P-, R- and O-Net on a CPU by OpenVINO, on a GPU by torch.
+
+OpenVINO because it is two to three times as fast there as torch, and because its float32 results did not change with
+the number of threads. They may change in their last bits with what shares a batch, so an image is searched alone there.
+Its own thread is the only one, and not pinned to a core, which two processes would share.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueframe.mtcnn import area, first, weights
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = NDArray[np.float32]
+
+_SETTINGS: dict[str, Any] = {
+    # bfloat16, the default where the processor has it, was seen to move boxes by 14 pixels and to lose faces.
+    "INFERENCE_PRECISION_HINT": "f32",
+    "INFERENCE_NUM_THREADS": 1,
+    "NUM_STREAMS": 1,
+    "ENABLE_CPU_PINNING": False,
+}
+_MOST = 512  # pieces that go through R-Net or O-Net at once: what stock takes, enough for any frame
+
+
+class Nets(Protocol):
+    """The three nets. Images and pieces go in as uint8 or normalized float32, answers come out as float32."""
+
+    def proposals(
+        self, images: Sequence[NDArray[np.uint8]], tables: Sequence[area.Sums], height: int, width: int
+    ) -> tuple[Floats, Floats]:
+        """P-Net on images of one size, brought to (height, width): chances (n, h, w) and shifts (n, 4, h, w).
+
+        tables: area.sums_of each image.
+        """
+
+    def refine(self, pieces: Floats) -> tuple[Floats, Floats]:
+        """R-Net on n pieces, (n, 3, 24, 24): chances (n,) and shifts (n, 4)."""
+
+    def output(self, pieces: Floats) -> tuple[Floats, Floats, Floats]:
+        """O-Net on n pieces, (n, 3, 48, 48): chances (n,), shifts (n, 4) and points (n, 10), five x and five y."""
+
+
+class OpenvinoNets:
+    """On the CPU, by one thread."""
+
+    def __init__(self, data: bytes) -> None:
+        """data: weights.read."""
+        import openvino
+
+        core = openvino.Core()
+        self._pnet, self._rnet, self._onet = (
+            _Net(core, weights.of(data, net), build, side)
+            for net, build, side in (("pnet", _pnet, 2), ("rnet", _rnet, 3), ("onet", _onet, 3))
+        )
+
+    def proposals(
+        self, images: Sequence[NDArray[np.uint8]], tables: Sequence[area.Sums], height: int, width: int
+    ) -> tuple[Floats, Floats]:
+        """As Nets."""
+        answers = [self._pnet(area.level(table, height, width)) for table in tables]
+        chances, shifts = (np.concatenate(of_one) for of_one in zip(*answers, strict=True))
+        return chances[:, 1], shifts
+
+    def refine(self, pieces: Floats) -> tuple[Floats, Floats]:
+        """As Nets."""
+        chances, shifts = self._rnet(pieces)
+        return chances[:, 1], shifts
+
+    def output(self, pieces: Floats) -> tuple[Floats, Floats, Floats]:
+        """As Nets."""
+        chances, shifts, points = self._onet(pieces)
+        return chances[:, 1], shifts, points
+
+
+class _Net:
+    """One net: its first layer by `first.layer`, the others by OpenVINO."""
+
+    def __init__(
+        self, core: Any, tensors: weights.Weights, build: Callable[[weights.Weights], Any], pooled_px: int
+    ) -> None:
+        self._kernels, self._biases, self._slopes = (
+            tensors[name] for name in ("conv1.weight", "conv1.bias", "prelu1.weight")
+        )
+        self._pooled_px = pooled_px
+        self._request = core.compile_model(build(tensors), "CPU", _SETTINGS).create_infer_request()
+
+    def __call__(self, images: Floats) -> list[Floats]:
+        """The model's outputs for normalized images of one size, (n, 3, height, width)."""
+        found = []
+        for start in range(0, len(images), _MOST):
+            part = images[start : start + _MOST]
+            made = first.layer(part, self._kernels, self._biases, self._slopes, self._pooled_px)
+            answer = self._request.infer([made])
+            found.append([answer[number] for number in range(len(answer))])
+        return [np.concatenate(of_one) for of_one in zip(*found, strict=True)]
+
+
+class _Graph:
+    """Builds an OpenVINO model of what follows a net's first layer, node by node."""
+
+    def __init__(self, tensors: weights.Weights, *sides: int) -> None:
+        from openvino import Type, opset1
+
+        self._ops, self._tensors = opset1, tensors
+        self.input = opset1.parameter([-1, len(tensors["conv1.bias"]), *sides], Type.f32)
+
+    def conv(self, node: Any, name: str, activation: str = "") -> Any:
+        ops = self._ops
+        kernel, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
+        made = ops.convolution(node, ops.constant(kernel), [1, 1], [0, 0], [0, 0], [1, 1])
+        made = ops.add(made, ops.constant(bias.reshape(1, -1, 1, 1)))
+        return self._prelu(made, activation) if activation else made
+
+    def dense(self, node: Any, name: str, activation: str = "") -> Any:
+        ops = self._ops
+        made = ops.matmul(node, ops.constant(self._tensors[f"{name}.weight"]), False, True)
+        made = ops.add(made, ops.constant(self._tensors[f"{name}.bias"]))
+        return self._prelu(made, activation) if activation else made
+
+    def pool(self, node: Any, side: int) -> Any:
+        return self._ops.max_pool(node, [2, 2], [0, 0], [0, 0], [side, side], "ceil", "explicit")
+
+    def flat(self, node: Any, size: int) -> Any:
+        ops = self._ops
+        turned = ops.transpose(node, ops.constant(np.array([0, 3, 2, 1])))
+        return ops.reshape(turned, ops.constant(np.array([-1, size])), False)
+
+    def model(self, chances: Any, *others: Any) -> Any:
+        from openvino import Model
+
+        return Model([self._ops.softmax(chances, 1), *others], [self.input])
+
+    def _prelu(self, node: Any, name: str) -> Any:
+        return self._ops.prelu(node, self._ops.constant(self._tensors[f"{name}.weight"]))
+
+
+def _pnet(tensors: weights.Weights) -> Any:
+    graph = _Graph(tensors, -1, -1)
+    node = graph.conv(graph.conv(graph.input, "conv2", "prelu2"), "conv3", "prelu3")
+    return graph.model(graph.conv(node, "conv4_1"), graph.conv(node, "conv4_2"))
+
+
+def _rnet(tensors: weights.Weights) -> Any:
+    graph = _Graph(tensors, 11, 11)
+    node = graph.pool(graph.conv(graph.input, "conv2", "prelu2"), 3)
+    node = graph.flat(graph.conv(node, "conv3", "prelu3"), 576)
+    node = graph.dense(node, "dense4", "prelu4")
+    return graph.model(graph.dense(node, "dense5_1"), graph.dense(node, "dense5_2"))
+
+
+def _onet(tensors: weights.Weights) -> Any:
+    graph = _Graph(tensors, 23, 23)
+    node = graph.pool(graph.conv(graph.input, "conv2", "prelu2"), 3)
+    node = graph.pool(graph.conv(node, "conv3", "prelu3"), 2)
+    node = graph.flat(graph.conv(node, "conv4", "prelu4"), 1152)
+    node = graph.dense(node, "dense5", "prelu5")
+    return graph.model(*(graph.dense(node, name) for name in ("dense6_1", "dense6_2", "dense6_3")))
+
+
+class TorchNets:
+    """By facenet-pytorch's modules on a torch device: many images of one size at once."""
+
+    def __init__(self, device: str) -> None:
+        """device: "cuda", or "cpu" to compare."""
+        import torch
+        from facenet_pytorch.models import mtcnn
+
+        self._device = device
+        self._nets = [
+            net().eval().to(device, memory_format=torch.channels_last) for net in (mtcnn.PNet, mtcnn.RNet, mtcnn.ONet)
+        ]
+
+    def proposals(
+        self, images: Sequence[NDArray[np.uint8]], tables: Sequence[area.Sums], height: int, width: int
+    ) -> tuple[Floats, Floats]:
+        """As Nets."""
+        import torch
+
+        with torch.inference_mode():
+            stack = torch.from_numpy(np.stack(images)).to(self._device).permute(0, 3, 1, 2).float()
+            stack = torch.nn.functional.interpolate(stack, (height, width), mode="area")
+            shifts, chances = self._nets[0]((stack - 127.5) * 0.0078125)
+        return _array(chances[:, 1]), _array(shifts)
+
+    def refine(self, pieces: Floats) -> tuple[Floats, Floats]:
+        """As Nets."""
+        shifts, chances = self._through(1, pieces)
+        return chances[:, 1], shifts
+
+    def output(self, pieces: Floats) -> tuple[Floats, Floats, Floats]:
+        """As Nets."""
+        shifts, points, chances = self._through(2, pieces)
+        return chances[:, 1], shifts, points
+
+    def _through(self, number: int, pieces: Floats) -> list[Floats]:
+        import torch
+
+        with torch.inference_mode():
+            found = [
+                self._nets[number](torch.from_numpy(pieces[start : start + _MOST]).to(self._device))
+                for start in range(0, len(pieces), _MOST)
+            ]
+            return [_array(torch.cat(of_one)) for of_one in zip(*found, strict=True)]
+
+
+def _array(tensor: torch.Tensor) -> Floats:
+    return np.ascontiguousarray(tensor.cpu().numpy(), np.float32)
+
+
+@functools.cache
+def cpu(data: bytes) -> OpenvinoNets:
+    """The nets of these weights on this process's CPU."""
+    return OpenvinoNets(data)
+
+
+@functools.cache
+def cuda() -> TorchNets:
+    """The nets on the GPU."""
+    return TorchNets("cuda")
