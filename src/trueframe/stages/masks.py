@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
 
 from trueframe import archive as archives
-from trueframe import images, pool, tables
+from trueframe import images, pool, ssim, tables
 
 if TYPE_CHECKING:
     from trueframe.params import Masks
@@ -75,8 +74,7 @@ def mask(fake: NDArray[np.uint8], original: NDArray[np.uint8], window_px: int) -
     (1 - SSIM) * 255 per channel (Wang et al. 2004, doi:10.1109/TIP.2003.819861), clipped to 0..255 since SSIM can be
     negative, then turned to grey.
     """
-    _, similarity = structural_similarity(fake, original, win_size=window_px, channel_axis=2, full=True)
-    changed = np.clip((1 - similarity) * 255, 0, 255).astype(np.uint8)
+    changed = ssim.levels(fake, original, window_px)
     grey: NDArray[np.uint8] = cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY).astype(np.uint8)
     return grey
 
