@@ -98,11 +98,11 @@ def _write_part(part: str, portrait: Any, paths: Mapping[str, Path], rows: list[
         for video in ("fake.mp4", "real.mp4"):
             for number in range(_PER_LABEL):
                 noisy = np.clip(portrait + stream.normal(0, 4, portrait.shape), 0, 255).astype(np.uint8)
-                crops.add(archive.member_name(video, 10 * number, 0), images.png(noisy))
+                crops.add(archive.member_name(video, 10 * number, 0, images.CROP), images.webp(noisy))
         mask = np.zeros(_CROP, np.uint8)
         mask[150:280, 100:230] = cv2.GaussianBlur(stream.integers(0, 255, (130, 130)).astype(np.uint8), (9, 9), 3)
         for number in range(_PER_LABEL):
-            masks.add(archive.member_name("fake.mp4", 10 * number, 0), images.png(mask))
+            masks.add(archive.member_name("fake.mp4", 10 * number, 0, images.MASK), images.png(mask))
     changes = []
     for member in archive.members(paths["masks"]):
         video, frame, track = archive.parse_member(member.name)
