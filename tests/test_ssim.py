@@ -95,6 +95,14 @@ def test_real_fakes_and_their_originals() -> None:
             check(fake[: original.shape[0] // 2], original[: original.shape[0] // 2])
 
 
+@pytest.mark.parametrize("window_px", range(3, 32, 2))
+def test_an_inverse_divides_to_the_last_bit(window_px: int) -> None:
+    high, low = ssim.inverse(window_px)
+    whole = np.arange(-(255**2), 255**2 + 1, dtype=np.float64)
+    np.testing.assert_array_equal(whole * high + whole * low, whole / window_px)
+    assert not np.array_equal(whole * (1 / window_px), whole / window_px)  # which is why there are two
+
+
 def test_parts_of_images_need_not_be_copied_first() -> None:
     image = kind("noise", (40, 50), 1)
     part = image[3:30, 5:41]
@@ -111,6 +119,7 @@ def test_parts_of_images_need_not_be_copied_first() -> None:
         (((9, 9, 3), (9, 9, 3)), 11),
         (((9, 9, 3), (9, 9, 3)), 4),
         (((9, 9, 3), (9, 9, 3)), 1),
+        (((40, 40, 3), (40, 40, 3)), 33),
     ],
 )
 def test_images_that_cannot_be_compared_are_refused(shapes: tuple[tuple[int, ...], ...], window_px: int) -> None:
