@@ -154,7 +154,7 @@ def bare(section: params.Models, steps: int, device: str) -> float:
 def ours(section: params.Models, found: Mapping[str, Any], workers: int, device: str) -> tuple[float, float]:
     """Images per second of our training after its first batch, and the share of that time that it waits for crops."""
     with tempfile.TemporaryDirectory() as name:
-        outputs: dict[str, Any] = {key: Path(name) / key for key in ("history", "selection")}
+        outputs: dict[str, Any] = {key: Path(name) / key for key in ("history", "selection", "videos")}
         weights: Sequence[Path] = tuple(Path(name) / f"weights_{rank}" for rank in range(section.keep))
         clock = Clock()
         Waited.seconds.clear()
