@@ -13,13 +13,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
 import numpy as np
+import real_crops
+import reference_training
 import timm
 import torch
+from beside import Comparison, alternating, compare
 from skimage import data as pictures
 from torch.utils.data import DataLoader
 
@@ -27,7 +31,6 @@ from trueframe import archive, dataset, images, params, scoring, tables
 from trueframe.progress import Progress
 from trueframe.stages import models
 from trueframe.tools import Tools
-from trueframe.training import sampling
 from trueframe.training.augment import Augment
 
 ROUNDS = 5
@@ -35,6 +38,7 @@ REPO = Path(__file__).parents[1]
 _CROP = (400, 320)  # about what a 1080p video gives
 _PARTS = ("train/a", "train/b")
 _PER_LABEL = 32
+_SIZE_PX = 380
 _FOLD = {"train/a": 0, "train/b": 1}
 
 
@@ -98,11 +102,11 @@ def _write_part(part: str, portrait: Any, paths: Mapping[str, Path], rows: list[
         for video in ("fake.mp4", "real.mp4"):
             for number in range(_PER_LABEL):
                 noisy = np.clip(portrait + stream.normal(0, 4, portrait.shape), 0, 255).astype(np.uint8)
-                crops.add(archive.member_name(video, 10 * number, 0), images.png(noisy))
+                crops.add(archive.member_name(video, 10 * number, 0, images.CROP), images.webp(noisy))
         mask = np.zeros(_CROP, np.uint8)
         mask[150:280, 100:230] = cv2.GaussianBlur(stream.integers(0, 255, (130, 130)).astype(np.uint8), (9, 9), 3)
         for number in range(_PER_LABEL):
-            masks.add(archive.member_name("fake.mp4", 10 * number, 0), images.png(mask))
+            masks.add(archive.member_name("fake.mp4", 10 * number, 0, images.MASK), images.png(mask))
     changes = []
     for member in archive.members(paths["masks"]):
         video, frame, track = archive.parse_member(member.name)
@@ -150,7 +154,7 @@ def bare(section: params.Models, steps: int, device: str) -> float:
 def ours(section: params.Models, found: Mapping[str, Any], workers: int, device: str) -> tuple[float, float]:
     """Images per second of our training after its first batch, and the share of that time that it waits for crops."""
     with tempfile.TemporaryDirectory() as name:
-        outputs: dict[str, Any] = {key: Path(name) / key for key in ("history", "selection")}
+        outputs: dict[str, Any] = {key: Path(name) / key for key in ("history", "selection", "videos")}
         weights: Sequence[Path] = tuple(Path(name) / f"weights_{rank}" for rank in range(section.keep))
         clock = Clock()
         Waited.seconds.clear()
@@ -186,18 +190,16 @@ def throughput(
     }
 
 
-def loading(folder: Path) -> dict[str, float]:
-    """Bytes of a crop, and milliseconds to read and decode it, and to change it as the winner's recipe does."""
-    dataset.one_thread()
-    found = write(folder / "loading")
-    table = dataset.faces(found["folds"], found["landmarks"], found["changes"])
-    crops = dataset.Crops.of(table, found["crops"], found["masks"])
-    section = settings("tf_efficientnet_b7", 380, 2, "32-true", 2)
-    items = dataset.TrainingSet(crops, Augment(section.augmentation, section.size_px), 111)
-    rows = sampling.training_rows(table, section).rows
+def loading(folder: Path, clips: Path | None = None) -> dict[str, float]:
+    """Bytes of a crop, milliseconds to read and decode it and to change it as the winner's recipe does, crops a second.
+
+    All on one core, of crops of 400 × 320 pixels. crops_per_s: also of real crops, where the clips are.
+    """
+    sets = _loaders(folder, clips)
+    crops, items, rows = sets["a portrait"]
     read, change = [], []
     for _ in range(ROUNDS):
-        for row in rows.tolist():
+        for row in rows:
             start = time.perf_counter()
             crops.image(row)
             middle = time.perf_counter()
@@ -205,11 +207,60 @@ def loading(folder: Path) -> dict[str, float]:
             end = time.perf_counter()
             read.append(middle - start)
             change.append(end - middle - read[-1])
-    return {
-        "bytes": float(table["size"].mean()),
+    found = {
+        "bytes": float(np.mean([crops.size[row] for row in rows])),
         "read_ms": 1000 * statistics.median(read),
-        "change_ms": 1000 * statistics.median(change),
+        "change_ms": 1000 * statistics.mean(change),
     }
+    for what, (_, items, rows) in sets.items():
+        taken = alternating({what: lambda items=items, rows=rows: [items[row, 0, 0] for row in rows]})[what]
+        found[f"crops_per_s of {what}"] = len(rows) / statistics.median(taken)
+    return found
+
+
+def measure(folder: Path, clips: Path | None) -> list[Comparison]:
+    """The loader's work for training crops, beside the plain use of OpenCV and albumentations on PNGs of the same."""
+    found = []
+    for what, (crops, items, rows) in _loaders(folder, clips).items():
+        plain = reference_training.Loader(_SIZE_PX)
+        files = [images.png(crops.image(row), (cv2.IMWRITE_PNG_COMPRESSION, 1)) for row in rows]
+        ours = partial(_batch, items, rows)
+        assert ours().shape == plain.batch(files).transpose(0, 2, 3, 1).shape
+        what = f"{len(rows)} training crops of {what} at {_SIZE_PX} px, read and changed by the winner's recipe"
+        found.append(compare(what, ours, partial(plain.batch, files)))
+    return found
+
+
+def _batch(items: dataset.TrainingSet, rows: Sequence[int]) -> Any:
+    return np.stack([items[row, 0, 0][0] for row in rows])
+
+
+_Loader = tuple[dataset.Crops, dataset.TrainingSet, list[int]]
+
+
+def _loaders(folder: Path, clips: Path | None) -> dict[str, _Loader]:
+    dataset.one_thread()
+    made = write(folder / "loading")
+    found = {"a portrait": _loader(made["folds"], made["landmarks"], made["changes"], made["crops"], made["masks"])}
+    if clips is not None:
+        place = real_crops.make(folder, clips)
+        points, changes = (real_crops.tables(place, stage) for stage in ("landmarks", "masks"))
+        crops, masks = (real_crops.archives(place, stage) for stage in ("crops", "masks"))
+        found["real clips"] = _loader(place / "data/folds/folds.parquet", points, changes, crops, masks)
+    return found
+
+
+def _loader(
+    folds: Path,
+    landmarks: Mapping[str, Path],
+    changes: Mapping[str, Path],
+    crops: Mapping[str, Path],
+    masks: Mapping[str, Path],
+) -> _Loader:
+    table = dataset.faces(folds, landmarks, changes)
+    found = dataset.Crops.of(table, crops, masks)
+    section = settings("tf_efficientnet_b7", _SIZE_PX, 2, "32-true", 2)
+    return found, dataset.TrainingSet(found, Augment(section.augmentation, _SIZE_PX), 111), list(range(len(table)))
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def main(stage: str, path: Path) -> None:
             bboxes_videos=folder / "videos",
             archive=folder / "crops.zip",
             videos=folder / "cropped",
-            params=Crops(margin=0.3333, png_compression=0),
+            params=Crops(margin=0.3333, webp_method=0),
             tools=Tools(),
         )
         items = made["archive"]

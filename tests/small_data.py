@@ -42,7 +42,7 @@ def write(root: Path) -> Data:
         tables.write(data.landmarks[part], points, tables.LANDMARKS)
         with archive.Writer(data.masks[part]) as writer:
             for frame in FRAMES:
-                writer.add(archive.member_name(f"fake{number}.mp4", frame, 0), images.png(mask(frame)))
+                writer.add(archive.member_name(f"fake{number}.mp4", frame, 0, images.MASK), images.png(mask(frame)))
         data.changes[part] = folder / "masks.parquet"
         tables.write(data.changes[part], list(_changes(data.masks[part])), tables.MASKS)
         for member in archive.members(data.crops[part]):
@@ -61,7 +61,7 @@ def write_crops(path: Path, number: int) -> dict[str, int]:
     with archive.Writer(path) as writer:
         for video, label in labels.items():
             for frame in FRAMES:
-                writer.add(archive.member_name(video, frame, 0), images.png(crop(number, frame, label)))
+                writer.add(archive.member_name(video, frame, 0, images.CROP), images.webp(crop(number, frame, label)))
     return labels
 
 

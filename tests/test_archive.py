@@ -86,8 +86,8 @@ def test_bytes_past_the_end_are_an_error(tmp_path: Path) -> None:
 
 
 def test_a_members_name_tells_video_frame_and_track() -> None:
-    assert member_name("a.mp4", 70, 3) == "a.mp4/000070_3.png"
-    assert parse_member("a.mp4/000070_3.png") == ("a.mp4", 70, 3)
+    assert member_name("a.mp4", 70, 3, "webp") == "a.mp4/000070_3.webp"
+    assert parse_member("a.mp4/000070_3.webp") == ("a.mp4", 70, 3)
 
 
 @given(
@@ -96,10 +96,10 @@ def test_a_members_name_tells_video_frame_and_track() -> None:
     st.integers(0, 10**6),
 )
 def test_a_members_name_can_be_taken_apart_whatever_the_videos_name(video: str, frame: int, track: int) -> None:
-    assert parse_member(member_name(video, frame, track)) == (video, frame, track)
+    assert parse_member(member_name(video, frame, track, "png")) == (video, frame, track)
 
 
 @given(st.lists(st.integers(0, 999_999), min_size=2, max_size=9))
 def test_names_of_a_videos_frames_sort_as_their_numbers(frames: list[int]) -> None:
-    names = [member_name("v", frame, 0) for frame in sorted(frames)]
+    names = [member_name("v", frame, 0, "webp") for frame in sorted(frames)]
     assert names == sorted(names)

@@ -160,7 +160,7 @@ def test_a_crop_in_an_archive_is_told_with_its_video_and_its_face(finished_works
         assert crop["sha256_of_video"] == hashlib.sha256(raw).hexdigest()
         assert (crop["box"]["frame"], crop["box"]["track"]) == (crop["frame"], crop["track"])
     with pytest.raises(UserError, match="has no"):
-        trail(finished_workspace, f"data/crops/train/part_00.zip/{video}/999999_0.png")
+        trail(finished_workspace, f"data/crops/train/part_00.zip/{video}/999999_0.webp")
 
 
 def test_a_link_that_is_missing_or_stale_is_named_and_ends_in_status_1(finished: Path) -> None:

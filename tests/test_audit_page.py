@@ -197,7 +197,7 @@ def test_thumbnails_are_small_and_few_and_may_be_left_out(finished_workspace: Pa
 
 def test_a_thumbnail_is_of_the_video_that_it_names(finished_workspace: Path, contents: dict[str, Any]) -> None:
     face = contents["faces"][0]
-    member = f"{contents['videos']['names'][face['row']]}/{face['frame']:06d}_{face['track']}.png"
+    member = f"{contents['videos']['names'][face['row']]}/{face['frame']:06d}_{face['track']}.webp"
     with zipfile.ZipFile(finished_workspace / "data/crops/train/part_00.zip") as crops:
         crop = Image.open(crops.open(member)).convert("RGB")
     small = Image.open(io.BytesIO(base64.b64decode(face["image"]))).convert("RGB")

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 import small_data
 from trueframe import dataset, params
 from trueframe.dataset import generator
-from trueframe.training import erasing
+from trueframe.training import erasing, pixels
 from trueframe.training.augment import Augment
 
 ROOT = Path(__file__).parents[1]
@@ -279,13 +279,24 @@ def test_a_crop_of_a_pixel_gets_its_size_like_any_other(shape: tuple[int, int]) 
 
 
 class Seen:
-    """Stands for albumentations' transforms, and hears in which order they are made, of what shape and colour."""
+    """Stands for the transforms, albumentations' and ours, and hears their order, and each crop's shape and colour."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.steps: list[tuple[str, tuple[int, ...], int]] = []
-        names = ["ImageCompression", "GaussNoise", "GaussianBlur", "HorizontalFlip", "RandomBrightnessContrast"]
-        for name in [*names, "FancyPCA", "HueSaturationValue", "ToGray", "Affine"]:
+        self.drawn: list[tuple[str, tuple[Any, ...]]] = []
+        names = ["ImageCompression", "GaussianBlur", "HorizontalFlip", "RandomBrightnessContrast"]
+        for name in [*names, "HueSaturationValue", "ToGray", "Affine"]:
             monkeypatch.setattr(albumentations, name, self._stand_in(name))
+        monkeypatch.setattr(pixels, "noisy", self._hear("GaussNoise"))
+        monkeypatch.setattr(pixels, "fancy_pca", self._hear("FancyPCA"))
+
+    def _hear(self, name: str) -> Any:
+        def changed(image: NDArray[np.uint8], *drawn: Any) -> NDArray[np.uint8]:
+            self.steps.append((name, image.shape, int((image == 0).all(axis=2).sum())))
+            self.drawn.append((name, drawn))
+            return image
+
+        return changed
 
     def _stand_in(self, name: str) -> Any:
         heard = self.steps
@@ -328,6 +339,15 @@ def test_changes_come_as_often_as_the_recipe_says(monkeypatch: pytest.MonkeyPatc
     expected |= {"ToGray": 0.2, "Affine": 0.5}
     # Four standard deviations of a share of 3000 are 0.037 at most.
     assert {name: count / 3000 for name, count in counts.items()} == pytest.approx(expected, abs=0.037)
+    noises = np.array([drawn for name, drawn in seen.drawn if name == "GaussNoise"])
+    assert noises[:, 0].min() == pytest.approx(10**0.5, abs=0.1)  # uniform in between, as albumentations 2 draws it
+    assert noises[:, 0].max() == pytest.approx(50**0.5, abs=0.1)
+    assert noises[:, 0].mean() == pytest.approx((10**0.5 + 50**0.5) / 2, abs=0.3)
+    assert len(set(noises[:, 1])) == len(noises)  # seeds
+    strengths = np.array([drawn[0] for name, drawn in seen.drawn if name == "FancyPCA"])
+    # Four standard deviations of the mean and the deviation of 2100 normal numbers of deviation 0.1.
+    assert strengths.mean() == pytest.approx(0, abs=0.009)
+    assert strengths.std() == pytest.approx(0.1, abs=0.0065)
 
 
 @pytest.mark.parametrize(

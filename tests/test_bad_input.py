@@ -69,8 +69,8 @@ def test_a_typo_in_the_parameters(finished: Path) -> None:
     before = digests(finished)
     path = finished / "params.yaml"
     good = path.read_text()
-    path.write_text(good.replace("margin:", "margn:").replace("png_compression: 1", "png_compression: 11"))
-    _refused(finished, "params.yaml", "crops.margn", "allowed here: margin", "crops.png_compression: 11")
+    path.write_text(good.replace("margin:", "margn:").replace("webp_method: 0", "webp_method: 7"))
+    _refused(finished, "params.yaml", "crops.margn", "allowed here: margin", "crops.webp_method: 7")
     path.write_text(good)
     assert digests(finished) == before
 

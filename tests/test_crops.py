@@ -16,7 +16,7 @@ from trueframe.params import Crops
 from trueframe.stages import crops
 from trueframe.tools import Tools
 
-PARAMS = Crops(margin=0.25, png_compression=1)
+PARAMS = Crops(margin=0.25, webp_method=0)
 INSIDE = (20.0, 16.0, 40.0, 36.0)  # with a quarter on each side: 15 11 45 41
 
 
@@ -82,19 +82,19 @@ def test_a_crop_has_exactly_the_frames_pixels_inside_the_box_and_its_margin(
     frame = videos.decoded(path)[10]
     assert run(tmp_path, [face("v.mp4", 10, box)], [status("v.mp4")]) == {"v.mp4": ("ok", "", 1)}
     ((name, data),) = content(tmp_path).items()
-    assert name == "v.mp4/000010_0.png"
-    assert data.startswith(b"\x89PNG")
+    assert name == "v.mp4/000010_0.webp"
+    assert (data[:4], data[8:16]) == (b"RIFF", b"WEBPVP8L")  # L for lossless
     x0, y0, x1, y1 = cut
     np.testing.assert_array_equal(images.decoded(data), frame[y0:y1, x0:x1])
-    # As any reader of PNGs sees it: OpenCV's order is blue, green, red.
+    # As any reader of WebPs sees it: OpenCV's order is blue, green, red.
     np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), -1)[..., ::-1], frame[y0:y1, x0:x1])
 
 
-def test_the_pixels_do_not_depend_on_the_compression(tmp_path: Path) -> None:
+def test_the_pixels_do_not_depend_on_the_effort(tmp_path: Path) -> None:
     videos.write(tmp_path / "v.mp4", 3)
     seen = []
-    for level in (0, 1, 9):
-        run(tmp_path, [face("v.mp4", 0)], [status("v.mp4")], Crops(margin=0.25, png_compression=level))
+    for method in (0, 1, 6):
+        run(tmp_path, [face("v.mp4", 0)], [status("v.mp4")], Crops(margin=0.25, webp_method=method))
         seen.append(next(iter(content(tmp_path).values())))
     assert len(seen[2]) < len(seen[0])
     for data in seen[1:]:
@@ -113,7 +113,7 @@ def test_the_archive_is_stored_and_sorted_by_video_frame_and_track(tmp_path: Pat
         names = found.namelist()
         assert all(info.compress_type == zipfile.ZIP_STORED for info in found.infolist())
         assert found.testzip() is None
-    assert names == ["a.mp4/000000_1.png", "a.mp4/000010_0.png", "a.mp4/000010_1.png", "b.mp4/000000_0.png"]
+    assert names == ["a.mp4/000000_1.webp", "a.mp4/000010_0.webp", "a.mp4/000010_1.webp", "b.mp4/000000_0.webp"]
 
 
 def test_each_face_of_a_frame_is_cut_from_its_own_box(tmp_path: Path) -> None:
@@ -121,8 +121,8 @@ def test_each_face_of_a_frame_is_cut_from_its_own_box(tmp_path: Path) -> None:
     frame = videos.decoded(path)[2]
     run(tmp_path, [face("v.mp4", 2), face("v.mp4", 2, (60, 16, 80, 36), 5)], [status("v.mp4")])
     found = {name: images.decoded(data) for name, data in content(tmp_path).items()}
-    np.testing.assert_array_equal(found["v.mp4/000002_0.png"], frame[11:41, 15:45])
-    np.testing.assert_array_equal(found["v.mp4/000002_5.png"], frame[11:41, 55:85])
+    np.testing.assert_array_equal(found["v.mp4/000002_0.webp"], frame[11:41, 15:45])
+    np.testing.assert_array_equal(found["v.mp4/000002_5.webp"], frame[11:41, 55:85])
 
 
 def test_a_box_outside_the_frame_gives_no_crop(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     (left / "0").write_bytes(b"half of a crop")
     (tmp_path / "out/crops.zip").write_bytes(b"half of an archive")
     run(tmp_path, [face("v.mp4", 0)], [status("v.mp4")])
-    assert list(content(tmp_path)) == ["v.mp4/000000_0.png"]
+    assert list(content(tmp_path)) == ["v.mp4/000000_0.webp"]
 
 
 def test_a_video_that_breaks_off_gives_the_crops_before_and_says_so(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_video_that_breaks_off_gives_the_crops_before_and_says_so(tmp_path: Pa
     faces = [face("v.mov", frame) for frame in (0, 10, 20, 30)]
     told = run(tmp_path, faces, [status("v.mov", items=4)])
     assert told == {"v.mov": ("truncated", "can't be decoded: Invalid data found when processing input", 3)}
-    assert list(content(tmp_path)) == [f"v.mov/0000{frame}_0.png" for frame in ("00", "10", "20")]
+    assert list(content(tmp_path)) == [f"v.mov/0000{frame}_0.webp" for frame in ("00", "10", "20")]
 
 
 @pytest.mark.parametrize("known", [tables.TRUNCATED, tables.MISSING_ORIGINAL])
@@ -194,11 +194,37 @@ def test_videos_without_faces_keep_their_status(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (33, 17, 3), (20, 50)])
-def test_images_come_back_from_their_files_as_they_were(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("how", [images.FAST, images.SMALL])
+def test_pngs_come_back_from_their_files_as_they_were(shape: tuple[int, ...], how: tuple[int, ...]) -> None:
     image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    back = images.decoded(images.png(image), grey=len(shape) == 2)
+    back = images.decoded(images.png(image, how), grey=len(shape) == 2)
     assert back.dtype == np.uint8
     np.testing.assert_array_equal(back, image)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (33, 17), (1, 300), (300, 1)])
+@pytest.mark.parametrize("method", range(7))
+def test_webps_come_back_from_their_files_as_they_were(shape: tuple[int, int], method: int) -> None:
+    stream = np.random.default_rng(0)
+    for image in (
+        stream.integers(0, 256, (*shape, 3)),
+        np.full((*shape, 3), 7),
+        255 * stream.integers(0, 2, (*shape, 3)),
+    ):
+        back = images.decoded(images.webp(image.astype(np.uint8), method))
+        assert back.dtype == np.uint8
+        np.testing.assert_array_equal(back, image)
+
+
+def test_a_webp_has_the_same_bytes_each_time_and_from_a_part_of_a_larger_image() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    assert images.webp(image[5:30, 7:50]) == images.webp(image[5:30, 7:50].copy()) == images.webp(image[5:30, 7:50])
+
+
+def test_a_side_longer_than_a_webp_can_tell_is_an_error() -> None:
+    assert images.decoded(images.webp(np.zeros((1, 16383, 3), np.uint8))).shape == (1, 16383, 3)
+    with pytest.raises(ValueError, match="16383 pixels"):
+        images.webp(np.zeros((1, 16384, 3), np.uint8))
 
 
 def test_bytes_that_are_no_image_are_an_error() -> None:

@@ -56,7 +56,9 @@ def write_inputs(folder: Path, parts: Parts) -> tuple[dict[str, Path], dict[str,
                 row |= {"video": video.name, "sha256": sha256, "status": video.status, "reason": ""}
                 rows.append(row | {"label": video.label, "original": video.original})
                 for number in range(video.crops):
-                    writer.add(archive.member_name(video.name, 10 * number, 0), f"{video.name} {number}".encode())
+                    writer.add(
+                        archive.member_name(video.name, 10 * number, 0, "webp"), f"{video.name} {number}".encode()
+                    )
         index[part], crops[part] = folder / f"{stem}.parquet", folder / f"{stem}.zip"
         tables.write(index[part], rows, tables.INDEX)
     return index, crops

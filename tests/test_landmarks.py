@@ -28,7 +28,7 @@ POINTS = np.array([(205, 102), (247, 104), (226, 129), (202, 140), (245, 141)])
 def write_crops(path: Path, content: dict[str, Any]) -> None:
     with archive.Writer(path) as writer:
         for name, image in content.items():
-            writer.add(name, images.png(image))
+            writer.add(name, images.webp(image))
 
 
 def run(folder: Path, content: dict[str, Any], labels: dict[str, int | None]) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def run(folder: Path, content: dict[str, Any], labels: dict[str, int | None]) ->
 
 def test_points_lie_on_the_features_of_the_portrait(tmp_path: Path) -> None:
     face = astronaut()[Y0:Y1, X0:X1]
-    rows = run(tmp_path, {"a.mp4/000000_0.png": face, "a.mp4/000010_0.png": face[:, ::-1]}, {"a.mp4": 0})
+    rows = run(tmp_path, {"a.mp4/000000_0.webp": face, "a.mp4/000010_0.webp": face[:, ::-1]}, {"a.mp4": 0})
     assert [(row["video"], row["frame"], row["track"], row["found"]) for row in rows] == [
         ("a.mp4", 0, 0, True),
         ("a.mp4", 10, 0, True),
@@ -86,11 +86,11 @@ def plain(level: int) -> Any:
 
 def test_only_crops_of_real_videos_are_searched(tmp_path: Path, find: list[tuple[Any, ...]]) -> None:
     content = {
-        "fake.mp4/000000_0.png": plain(1),
-        "real.mp4/000000_0.png": plain(2),
-        "real.mp4/000000_1.png": plain(255),
-        "unknown.mp4/000000_0.png": plain(4),
-        "zreal.mp4/000010_3.png": plain(5),
+        "fake.mp4/000000_0.webp": plain(1),
+        "real.mp4/000000_0.webp": plain(2),
+        "real.mp4/000000_1.webp": plain(255),
+        "unknown.mp4/000000_0.webp": plain(4),
+        "zreal.mp4/000010_3.webp": plain(5),
     }
     rows = run(tmp_path, content, {"fake.mp4": 1, "real.mp4": 0, "unknown.mp4": None, "zreal.mp4": 0, "gone.mp4": 0})
     assert [(row["video"], row["frame"], row["track"], row["found"]) for row in rows] == [
@@ -104,11 +104,11 @@ def test_only_crops_of_real_videos_are_searched(tmp_path: Path, find: list[tuple
 def test_points_are_those_of_the_first_face_in_whole_pixels_and_null_where_none_was_found(
     tmp_path: Path, find: list[tuple[Any, ...]]
 ) -> None:
-    rows = run(tmp_path, {"a.mp4/000000_0.png": plain(255), "a.mp4/000010_0.png": plain(9)}, {"a.mp4": 0})
+    rows = run(tmp_path, {"a.mp4/000000_0.webp": plain(255), "a.mp4/000010_0.webp": plain(9)}, {"a.mp4": 0})
     assert [rows[0][key] for key in tables.LANDMARK_COLUMNS] == [1, 2, 4, 5, 5, 6, 0, 8, 9, 10]
     assert {rows[1][key] for key in tables.LANDMARK_COLUMNS} == {None}
 
 
 def test_a_part_without_real_crops_makes_an_empty_table(tmp_path: Path) -> None:
-    assert run(tmp_path, {"fake.mp4/000000_0.png": plain(255)}, {"fake.mp4": 1}) == []
+    assert run(tmp_path, {"fake.mp4/000000_0.webp": plain(255)}, {"fake.mp4": 1}) == []
     assert run(tmp_path, {}, {}) == []

@@ -30,7 +30,7 @@ def run(folder: Path, content: dict[str, Any], rows: list[dict[str, Any]], worke
     folder.mkdir(parents=True, exist_ok=True)
     with archive.Writer(folder / "crops.zip") as writer:
         for name, image in sorted(content.items()):
-            writer.add(name, images.png(image))
+            writer.add(name, images.webp(image))
     tables.write(folder / "index", rows, tables.INDEX)
     items = masks.run(
         unit="train/part_00",
@@ -51,7 +51,7 @@ def run(folder: Path, content: dict[str, Any], rows: list[dict[str, Any]], worke
 def _check_table(folder: Path, found: dict[str, bytes]) -> None:
     """A row for each mask: how many of its pixels are above 20, and where its bytes are."""
     rows = tables.read_rows(folder / "masks.parquet")
-    assert [archive.member_name(row["video"], row["frame"], row["track"]) for row in rows] == list(found)
+    assert [archive.member_name(row["video"], row["frame"], row["track"], "png") for row in rows] == list(found)
     whole = (folder / "masks.zip").read_bytes()
     for row, data in zip(rows, found.values(), strict=True):
         assert whole[row["offset"] :][: row["size"]] == data
@@ -104,12 +104,12 @@ def test_the_most_changed_pixels_are_white_although_their_similarity_is_negative
     assert masks.mask(stripes, 255 - stripes, 7).min() == 255
 
 
-def test_masks_have_the_names_of_the_fakes_crops(tmp_path: Path) -> None:
+def test_masks_have_the_names_of_the_fakes_crops_but_for_the_extension(tmp_path: Path) -> None:
     content = {
-        "fake.mp4/000000_0.png": changed(1),
-        "fake.mp4/000010_1.png": FACE,
-        "real.mp4/000000_0.png": FACE,
-        "real.mp4/000010_1.png": FACE,
+        "fake.mp4/000000_0.webp": changed(1),
+        "fake.mp4/000010_1.webp": FACE,
+        "real.mp4/000000_0.webp": FACE,
+        "real.mp4/000010_1.webp": FACE,
     }
     found = run(tmp_path, content, [FAKE, REAL])
     assert list(found) == ["fake.mp4/000000_0.png", "fake.mp4/000010_1.png"]
@@ -121,33 +121,35 @@ def test_masks_have_the_names_of_the_fakes_crops(tmp_path: Path) -> None:
     ("fakes_crop", "twin", "rows"),
     [
         pytest.param(FACE, {}, [FAKE, REAL], id="no_crop_of_the_frame"),
-        pytest.param(FACE, {"real.mp4/000000_1.png": FACE}, [FAKE, REAL], id="other_track"),
-        pytest.param(FACE, {"real.mp4/000000_0.png": FACE[:-1]}, [FAKE, REAL], id="other_height"),
-        pytest.param(FACE[:, :6], {"real.mp4/000000_0.png": FACE[:, :6]}, [FAKE, REAL], id="below_the_window"),
-        pytest.param(FACE, {"real.mp4/000000_0.png": FACE}, [FAKE], id="original_not_in_the_index"),
-        pytest.param(FACE, {"real.mp4/000000_0.png": FACE}, [FAKE | {"original": None}, REAL], id="original_not_known"),
+        pytest.param(FACE, {"real.mp4/000000_1.webp": FACE}, [FAKE, REAL], id="other_track"),
+        pytest.param(FACE, {"real.mp4/000000_0.webp": FACE[:-1]}, [FAKE, REAL], id="other_height"),
+        pytest.param(FACE[:, :6], {"real.mp4/000000_0.webp": FACE[:, :6]}, [FAKE, REAL], id="below_the_window"),
+        pytest.param(FACE, {"real.mp4/000000_0.webp": FACE}, [FAKE], id="original_not_in_the_index"),
         pytest.param(
-            FACE, {"real.mp4/000000_0.png": FACE}, [FAKE, REAL | {"width_px": 64, "height_px": 96}], id="other_frames"
+            FACE, {"real.mp4/000000_0.webp": FACE}, [FAKE | {"original": None}, REAL], id="original_not_known"
         ),
-        pytest.param(FACE, {"real.mp4/000000_0.png": FACE}, [FAKE | {"label": None}, REAL], id="label_not_known"),
+        pytest.param(
+            FACE, {"real.mp4/000000_0.webp": FACE}, [FAKE, REAL | {"width_px": 64, "height_px": 96}], id="other_frames"
+        ),
+        pytest.param(FACE, {"real.mp4/000000_0.webp": FACE}, [FAKE | {"label": None}, REAL], id="label_not_known"),
     ],
 )
 def test_a_crop_without_its_twin_has_no_mask(
     tmp_path: Path, fakes_crop: Any, twin: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
-    assert run(tmp_path, {"fake.mp4/000000_0.png": fakes_crop, **twin}, rows) == {}
+    assert run(tmp_path, {"fake.mp4/000000_0.webp": fakes_crop, **twin}, rows) == {}
 
 
 def test_a_crop_as_wide_as_the_window_has_a_mask(tmp_path: Path) -> None:
     narrow = np.ascontiguousarray(FACE[:, :7])
-    found = run(tmp_path, {"fake.mp4/000000_0.png": narrow, "real.mp4/000000_0.png": narrow}, [FAKE, REAL])
+    found = run(tmp_path, {"fake.mp4/000000_0.webp": narrow, "real.mp4/000000_0.webp": narrow}, [FAKE, REAL])
     assert found["fake.mp4/000000_0.png"].shape == (60, 7)
 
 
 def test_the_bytes_are_the_same_for_any_number_of_workers(tmp_path: Path) -> None:
     names = [f"fake{number}.mp4" for number in range(5)]
-    content = {f"{name}/000000_0.png": changed(number) for number, name in enumerate(names)}
-    content["real.mp4/000000_0.png"] = FACE
+    content = {f"{name}/000000_0.webp": changed(number) for number, name in enumerate(names)}
+    content["real.mp4/000000_0.webp"] = FACE
     rows = [*(videos.index_row(name, label=1, original="real.mp4") for name in names), REAL]
     assert list(run(tmp_path / "one", content, rows)) == [f"{name}/000000_0.png" for name in names]
     run(tmp_path / "two", content, rows, workers=2)

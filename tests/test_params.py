@@ -88,7 +88,7 @@ def test_the_preset_has_the_recipes_numbers() -> None:
 MISTAKES: dict[str, tuple[str, list[str]]] = {
     "unknown_key": (
         _with("crops", "marign", value=0.3),
-        ["crops.marign: unknown; allowed here: margin, png_compression"],
+        ["crops.marign: unknown; allowed here: margin, webp_method"],
     ),
     "unknown_section": (_with("crop", value={}), ["crop: unknown; allowed here: index, bboxes, crops, "]),
     "unknown_key_deep": (

@@ -55,8 +55,8 @@ def test_an_epoch_is_what_the_training_is_given(finished_workspace: Path, tmp_pa
     table, crops = crops_of(finished_workspace)
     row = int(np.flatnonzero(table["label"] == 0)[-1])  # in the last part, so that a wrong row's number would show
     face = table.loc[row]
-    name = f"{face['part']}/{archive.member_name(face['video'], face['frame'], face['track'])}"
-    picture = drawn(finished_workspace, tmp_path / "sheet.png", name.removesuffix(".png"), seed=7, epochs=range(4, 9))
+    name = f"{face['part']}/{archive.member_name(face['video'], face['frame'], face['track'], 'webp')}"
+    picture = drawn(finished_workspace, tmp_path / "sheet.png", name.removesuffix(".webp"), seed=7, epochs=range(4, 9))
     params = Workspace(finished_workspace).params.models
     training = dataset.TrainingSet(crops, Augment(params.augmentation, params.size_px), 7)
     cells = [training[row, epoch, 0][0].repeat(3, axis=0).repeat(3, axis=1) for epoch in range(3, 10)]

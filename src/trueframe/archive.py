@@ -18,7 +18,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can tell
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # PKWARE APPNOTE 4.3.7
 
 
-def member_name(video: str, frame: int, track: int, extension: str = "png") -> str:
+def member_name(video: str, frame: int, track: int, extension: str) -> str:
     """The name of a face's image: `<video>/<frame>_<track>.<extension>`; six digits for the frame, so that it sorts."""
     return f"{video}/{frame:06d}_{track}.{extension}"
 

@@ -76,7 +76,7 @@ def write(workspace: Workspace, out: Path, name: str | None, seed: int, epochs: 
     ]
     face.crops.close()
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(images.png(_drawn(sections, cell_px), compression=9))
+    out.write_bytes(images.png(_drawn(sections, cell_px), images.SMALL))
 
 
 def _find(workspace: Workspace, name: str | None) -> _Face:
@@ -98,7 +98,7 @@ def _find(workspace: Workspace, name: str | None) -> _Face:
             raise UserError(f"{folds.relative_to(root)}: no fake crop has both landmarks and a mask; name any crop")
         raise UserError(f"{name}: no such training crop; {_EXPECTED}")
     row = table.iloc[int(rows[0])]
-    member = archive.member_name(row["video"], row["frame"], row["track"], "").rstrip(".")
+    member = archive.member_name(row["video"], row["frame"], row["track"], images.CROP).rpartition(".")[0]
     return _Face(int(rows[0]), f"{row['part']}/{member}", dataset.Crops.of(table, crops, masks))
 
 

@@ -50,7 +50,7 @@ def run(
     params: Crops,
     tools: Tools,
 ) -> dict[str, int]:
-    """Write a stored zip of PNGs `<video>/<frame>_<track>.png` and a row per video (tables.VIDEOS).
+    """Write a stored zip of WebPs `<video>/<frame>_<track>.webp` and a row per video (tables.VIDEOS).
 
     A crop is the box with the margin, cut at the frame's edge. The index is read for what it stands for: a fake of new
     content has its original's boxes as before, and other crops. Memory stays flat: a video's crops wait on disk,
@@ -94,7 +94,8 @@ def _cut(params: Crops, task: _Task) -> _Cut:
                     data = _image(image, face, params)
                     if data:
                         file.write(data)
-                        members.append((archives.member_name(task.path.name, number, face["track"]), len(data)))
+                        name = archives.member_name(task.path.name, number, face["track"], images.CROP)
+                        members.append((name, len(data)))
         except video.DecodeError as error:
             broken = str(error)
     return _Cut(members, broken)
@@ -106,7 +107,7 @@ def _image(image: Any, face: Row, params: Crops) -> bytes:
     x0, y0, x1, y1 = geometry.with_margin(box, params.margin, width_px, height_px)
     if x0 == x1 or y0 == y1:
         return b""  # a box outside the frame: MTCNN may guess one at the edge
-    return images.png(image[y0:y1, x0:x1], params.png_compression)
+    return images.webp(image[y0:y1, x0:x1], params.webp_method)
 
 
 def _images(spool: Path, members: list[tuple[str, int]]) -> Iterator[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""masks: where a fake's crop differs from its original's, as grey images named like the crops."""
+"""masks: where a fake's crop differs from its original's, as grey images named as the crops are."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
 
 from trueframe import archive as archives
-from trueframe import images, pool, tables
+from trueframe import images, pool, ssim, tables
 
 if TYPE_CHECKING:
     from trueframe.params import Masks
@@ -28,6 +27,8 @@ def run(
 ) -> dict[str, int]:
     """Write a stored zip with a mask for each crop of a fake whose original has the same crop, and a row for each mask.
 
+    A mask's name is its crop's but for the extension.
+
     A crop without a mask: the original is absent or its frames are of another size (then the fake's faces are its own),
     or it has no crop of that frame and track, or the sizes differ, or it is smaller than the window.
     """
@@ -37,11 +38,10 @@ def run(
         for name, row in rows.items()
         if row["label"] == 1 and _size(row) == _size(rows.get(row["original"], {}))
     }
-    members = {member.name: member for member in archives.members(crops)}
+    faces = {archives.parse_member(member.name): member for member in archives.members(crops)}
     pairs = []
-    for name, member in members.items():
-        video, frame, track = archives.parse_member(name)
-        twin = members.get(archives.member_name(originals[video], frame, track)) if video in originals else None
+    for (video, frame, track), member in faces.items():
+        twin = faces.get((originals[video], frame, track)) if video in originals else None
         if twin:
             pairs.append((member, twin))
     videos = [list(group) for _, group in groupby(pairs, key=lambda pair: archives.parse_member(pair[0].name)[0])]
@@ -75,8 +75,7 @@ def mask(fake: NDArray[np.uint8], original: NDArray[np.uint8], window_px: int) -
     (1 - SSIM) * 255 per channel (Wang et al. 2004, doi:10.1109/TIP.2003.819861), clipped to 0..255 since SSIM can be
     negative, then turned to grey.
     """
-    _, similarity = structural_similarity(fake, original, win_size=window_px, channel_axis=2, full=True)
-    changed = np.clip((1 - similarity) * 255, 0, 255).astype(np.uint8)
+    changed = ssim.levels(fake, original, window_px)
     grey: NDArray[np.uint8] = cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY).astype(np.uint8)
     return grey
 
@@ -91,5 +90,6 @@ def _compare(crops: Path, window_px: int, pairs: list[Pair]) -> list[tuple[str, 
             if fake.shape != original.shape or min(fake.shape[:2]) < window_px:
                 continue
             image = mask(fake, original, window_px)
-            found.append((pair[0].name, images.png(image), int(np.count_nonzero(image > images.CHANGED))))
+            name = archives.member_name(*archives.parse_member(pair[0].name), images.MASK)
+            found.append((name, images.png(image), int(np.count_nonzero(image > images.CHANGED))))
     return found

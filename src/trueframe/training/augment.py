@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from trueframe.dataset import Image, LazyMask, Points, letterbox
+from trueframe.training import pixels
 from trueframe.training.erasing import erase
 
 if TYPE_CHECKING:
@@ -20,11 +22,12 @@ _RESIZES = (
     (cv2.INTER_AREA, cv2.INTER_LINEAR),
     (cv2.INTER_LINEAR, cv2.INTER_LINEAR),
 )
-# The winner's albumentations 0.4 took the variance, 10 to 50, of pixels in 0..255; 2.0 takes the deviation in 0..1.
-_NOISE_STD = (10**0.5 / 255, 50**0.5 / 255)
+_NOISE_VARIANCE = (10, 50)  # of levels of 0..255, the root of which 2.0 draws; albumentations 0.4's, as the winner's
+_FANCY_PCA = 0.1  # deviation of its strengths: albumentations' own
 _BLUR_SIGMA = 0.8  # what OpenCV takes for a kernel of 3 pixels
 
-Step = tuple[float, tuple[Any, ...]]  # chance, and albumentations' transforms of which one is made
+Made = Callable[[Image, np.random.Generator], Image]
+Step = tuple[float, tuple[Made, ...]]  # chance, and the changes of which one is made
 
 
 class Augment:
@@ -57,11 +60,11 @@ class Augment:
         import albumentations as alb  # takes seconds, which only the processes that change crops should pay
 
         chance = self._params
-        before = [
-            (chance.jpeg, (alb.ImageCompression(quality_range=(chance.jpeg_quality_min, 100), p=1),)),
-            (chance.noise, (alb.GaussNoise(std_range=_NOISE_STD, p=1),)),
-            (chance.blur, (alb.GaussianBlur(blur_limit=(3, 3), sigma_limit=(_BLUR_SIGMA, _BLUR_SIGMA), p=1),)),
-            (chance.flip, (alb.HorizontalFlip(p=1),)),
+        before: list[Step] = [
+            (chance.jpeg, (_by(alb.ImageCompression(quality_range=(chance.jpeg_quality_min, 100), p=1)),)),
+            (chance.noise, (_noise,)),
+            (chance.blur, (_by(alb.GaussianBlur(blur_limit=(3, 3), sigma_limit=(_BLUR_SIGMA, _BLUR_SIGMA), p=1)),)),
+            (chance.flip, (_by(alb.HorizontalFlip(p=1)),)),
         ]
         move = alb.Affine(
             translate_percent=(-chance.shift, chance.shift),
@@ -70,20 +73,39 @@ class Augment:
             rotate=(-chance.rotate_deg, chance.rotate_deg),
             p=1,
         )
-        after = [
-            (chance.colour, (alb.RandomBrightnessContrast(p=1), alb.FancyPCA(p=1), alb.HueSaturationValue(p=1))),
-            (chance.grey, (alb.ToGray(p=1),)),
-            (chance.move, (move,)),
+        colour = (_by(alb.RandomBrightnessContrast(p=1)), _fancy_pca, _by(alb.HueSaturationValue(p=1)))
+        after: list[Step] = [
+            (chance.colour, colour),
+            (chance.grey, (_by(alb.ToGray(p=1)),)),
+            (chance.move, (_by(move),)),
         ]
         return before, after
 
 
 def _made(step: Step, image: Image, stream: np.random.Generator) -> Image:
-    """The image after a step. albumentations' own Compose seeds all of its parts alike, so that they come together."""
+    """The image after a step."""
     chance, choices = step
     if stream.random() >= chance:
         return image
-    change = choices[stream.integers(len(choices))]
-    change.set_random_seed(int(stream.integers(2**31)))
-    changed: Image = change(image=image)["image"]
+    return choices[stream.integers(len(choices))](image, stream)
+
+
+def _by(transform: Any) -> Made:
+    """A change made by one of albumentations' transforms."""
+    return partial(_transformed, transform)
+
+
+def _transformed(transform: Any, image: Image, stream: np.random.Generator) -> Image:
+    # By itself, since albumentations' Compose seeds all of its parts alike, so that they come together.
+    transform.set_random_seed(int(stream.integers(2**31)))
+    changed: Image = transform(image=image)["image"]
     return changed
+
+
+def _noise(image: Image, stream: np.random.Generator) -> Image:
+    lowest, highest = (variance**0.5 for variance in _NOISE_VARIANCE)
+    return pixels.noisy(image, stream.uniform(lowest, highest), int(stream.integers(2**31)))
+
+
+def _fancy_pca(image: Image, stream: np.random.Generator) -> Image:
+    return pixels.fancy_pca(image, stream.normal(0, _FANCY_PCA, 3).astype(np.float32))
