@@ -191,7 +191,10 @@ def _picture_parameters(nal: bytes) -> int:
     bits = _Bits(nal)
     number = bits.golomb()
     bits.golomb()
-    bits.number(1)
+    if not bits.number(1):
+        # Coded without arithmetic (CAVLC), a damaged picture leaves coefficients behind in FFmpeg's decoder that spoil
+        # the pictures after it, though they don't refer to it. So all must be decoded for the same pixels.
+        raise UnclearError("CAVLC")
     if bits.number(1):
         raise UnclearError("fields have places of their own")
     return number

@@ -104,8 +104,9 @@ def frames(container: InputContainer, stream: VideoStream, made: Plan) -> Iterat
 
 def _decoded(container: InputContainer, stream: VideoStream, made: Plan) -> Iterator[VideoFrame]:
     decoder = stream.codec_context
+    decoder.options = {"err_detect": "explode"}  # an error at the first damage found, rather than a guess
     for index, packet in _read(container, made):
-        decoder.skip_frame = "DEFAULT" if made.wanted[index] >= 0 else "NONREF"
+        decoder.skip_frame = "DEFAULT" if made.shown[index] else "NONREF"
         yield from decoder.decode(packet)
     yield from decoder.decode(None)
 
