@@ -83,7 +83,10 @@ def _plainly(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, videos.Im
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise video.DecodeError("no video stream")
-            container.streams.video[0].codec_context.thread_count = 1
+            decoder = container.streams.video[0].codec_context
+            if decoder is None:
+                raise video.DecodeError("no decoder for its video stream")
+            decoder.thread_count = 1
             for number, frame in enumerate(container.decode(video=0)):
                 if number in wanted:
                     yield number, np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)

@@ -15,8 +15,11 @@ from typing import NamedTuple
 _SLICE, _IDR_SLICE, _SEI, _SPS, _PPS, _DELIMITER, _FILLER = 1, 5, 6, 7, 8, 9, 12
 # Profiles whose parameter set tells more of its pixels, 7.3.2.1.1; of those that FFmpeg decodes.
 _HIGH_PROFILES = (44, 100, 110, 122, 244)
-_HEADER_BYTES = 24  # more than the fields read here can take: five codes of at most 63 bits would be damage
+_HEADER_BYTES = 160  # longer ones are taken as damaged: only tables of weights for many references would be so long
+_MOST_REFERENCES = 16
 _SIGNATURE = b"x264 - core"
+_P, _B, _I = 0, 1, 2  # slice_type modulo 5, table 7-6
+_LISTS = {_P: 1, _B: 2, _I: 0}  # of references
 _ONE = b"\1"  # before the bits, so that zeros in front are kept
 
 
@@ -46,7 +49,7 @@ class Headers:
         sets = _parameter_sets(extradata)
         self._known = set(sets)
         self._sps = _one([_Sequence(nal) for nal in sets if nal[0] & 31 == _SPS])
-        self._pps = {_picture_parameters(nal) for nal in sets if nal[0] & 31 == _PPS}
+        self._pps = {pps.number: pps for pps in (_Pictures(nal) for nal in sets if nal[0] & 31 == _PPS)}
         self._started = False
         self._reference_number = 0
         self._reference_order = 0
@@ -106,16 +109,44 @@ class Headers:
             yield packet[start:shown]
 
     def _slice(self, nal: bytes) -> tuple[int, int, int | None]:
-        """First macroblock, frame_num and the low bits of the picture order count of a slice, 7.3.3."""
-        bits = _Bits(nal)
-        start = bits.golomb()
-        kind = bits.golomb()
-        if kind > 9 or kind % 5 > 2 or bits.golomb() not in self._pps:
+        """First macroblock, frame_num and the low bits of the picture order count of a slice, 7.3.3.
+
+        The rest of the header is read too, as the decoder gives up a picture whose header it rejects.
+        """
+        bits, sps = _Bits(nal), self._sps
+        start = bits.golomb(sps.macroblocks - 1)
+        kind = bits.golomb(9) % 5
+        pps = self._pps.get(bits.golomb(255))
+        if pps is None or kind not in (_P, _B, _I):
             raise UnclearError("not a slice of type I, P or B with known parameters")
-        number = bits.number(self._sps.number_bits)
-        if nal[0] & 31 == _IDR_SLICE:
-            bits.golomb()
-        return start, number, bits.number(self._sps.order_bits) if self._sps.order_bits else None
+        number = bits.number(sps.number_bits)
+        refresh = nal[0] & 31 == _IDR_SLICE
+        if refresh:
+            bits.golomb(65535)
+            if kind != _I:
+                raise UnclearError("a refresh that refers to other pictures")
+        order = bits.number(sps.order_bits) if sps.order_bits else None
+        if kind == _B:
+            bits.number(1)
+        counts = list(pps.references[: _LISTS[kind]])
+        if counts and bits.number(1):
+            counts = [bits.golomb(_MOST_REFERENCES - 1) + 1 for _ in counts]
+        for count in counts:
+            _reordering(bits, count)
+        if (kind == _P and pps.weights_p) or (kind == _B and pps.weights_b):
+            _weights(bits, counts, sps.colours)
+        if refresh:
+            bits.number(2)
+        elif nal[0] >> 5 & 3:
+            _marking(bits)
+        if kind != _I:
+            bits.golomb(2)
+        if not -sps.extra_quantizers <= pps.quantizer + bits.signed(87) <= 51:
+            raise UnclearError("a quantizer out of range")
+        if pps.deblocking and bits.golomb(2) != 1:
+            bits.signed(6)
+            bits.signed(6)
+        return start, number, order
 
     def _check_signature(self, nal: bytes) -> None:
         # The decoder works around the bugs of the encoder that signs so. It must not miss a change.
@@ -139,20 +170,62 @@ class _Bits:
             raise UnclearError("a header breaks off")
         return int(self._bits[self._at - bits : self._at], 2) if bits else 0
 
-    def golomb(self) -> int:
+    def golomb(self, most: int = 1 << 31) -> int:
         """An Exp-Golomb code, 9.1."""
         zeros = self._bits.find("1", self._at) - self._at
         if not 0 <= zeros < 32:
             raise UnclearError("not a code")
         self._at += zeros
-        return self.number(zeros + 1) - 1
+        found = self.number(zeros + 1) - 1
+        if found > most:
+            raise UnclearError("a field out of range")
+        return found
+
+    def signed(self, most: int) -> int:
+        """A signed Exp-Golomb code, 9.1.1, no further from 0 than that."""
+        code = self.golomb(2 * most)
+        return (code + 1) // 2 if code % 2 else -(code // 2)
+
+
+def _reordering(bits: _Bits, count: int) -> None:
+    """7.3.3.1: at most as many changes to a list as it has references."""
+    if bits.number(1):
+        changes = 0
+        while bits.golomb(3) != 3:
+            bits.golomb()
+            changes += 1
+            if changes > count:
+                raise UnclearError("more references moved than there are")
+
+
+def _weights(bits: _Bits, counts: list[int], colours: int) -> None:
+    """7.3.3.2."""
+    bits.golomb(7)
+    if colours:
+        bits.golomb(7)
+    for _ in range(sum(counts)):
+        for numbers in (2, 4) if colours else (2,):
+            if bits.number(1):
+                for _ in range(numbers):
+                    if bits.signed(128) == 128:
+                        raise UnclearError("a weight out of range")
+
+
+def _marking(bits: _Bits) -> None:
+    """7.3.3.3; 5 would start the numbering anew."""
+    if bits.number(1):
+        while operation := bits.golomb(6):
+            if operation == 5:
+                raise UnclearError("numbering starts anew")
+            for _ in range(2 if operation == 3 else 1):
+                bits.golomb()
 
 
 class _Sequence:
     """What a sequence parameter set says of the fields in slice headers, 7.3.2.1.1.
 
     numbers: frame_num counts modulo this; orders: the same of pic_order_cnt_lsb. order_bits: 0 where pictures are shown
-    in the order of decoding.
+    in the order of decoding. colours: chroma_format_idc. extra_quantizers: how far below 0 quantizers may go.
     """
 
     def __init__(self, nal: bytes) -> None:
@@ -160,11 +233,13 @@ class _Sequence:
         profile = bits.number(8)
         bits.number(16)
         bits.golomb()
+        self.colours, self.extra_quantizers = 1, 0
         if profile in _HIGH_PROFILES:
-            if bits.golomb() == 3 and bits.number(1):
+            self.colours = bits.golomb(3)
+            if self.colours == 3 and bits.number(1):
                 raise UnclearError("colours in pictures of their own")
-            bits.golomb()
-            bits.golomb()
+            self.extra_quantizers = 6 * bits.golomb(6)
+            bits.golomb(6)
             bits.number(1)
             if bits.number(1):
                 raise UnclearError("scaling lists")
@@ -178,26 +253,36 @@ class _Sequence:
         if max(self.number_bits, self.order_bits) > 16:
             raise UnclearError("fields of more than 16 bits")
         self.numbers, self.orders = 1 << self.number_bits, 1 << self.order_bits
-        bits.golomb()
+        bits.golomb(_MOST_REFERENCES)
         bits.number(1)
-        bits.golomb()
-        bits.golomb()
+        self.macroblocks = (bits.golomb(1 << 12) + 1) * (bits.golomb(1 << 12) + 1)
         if not bits.number(1):
             raise UnclearError("fields")
 
 
-def _picture_parameters(nal: bytes) -> int:
-    """The number of a picture parameter set, 7.3.2.2."""
-    bits = _Bits(nal)
-    number = bits.golomb()
-    bits.golomb()
-    if not bits.number(1):
-        # Coded without arithmetic (CAVLC), a damaged picture leaves coefficients behind in FFmpeg's decoder that spoil
-        # the pictures after it, though they don't refer to it. So all must be decoded for the same pixels.
-        raise UnclearError("CAVLC")
-    if bits.number(1):
-        raise UnclearError("fields have places of their own")
-    return number
+class _Pictures:
+    """What a picture parameter set says of slice headers, 7.3.2.2."""
+
+    def __init__(self, nal: bytes) -> None:
+        bits = _Bits(nal)
+        self.number = bits.golomb(255)
+        bits.golomb(31)
+        if not bits.number(1):
+            # Coded without arithmetic (CAVLC), a damaged picture leaves coefficients behind in FFmpeg's decoder that
+            # spoil the pictures after it, though they don't refer to it. So all must be decoded for the same pixels.
+            raise UnclearError("CAVLC")
+        if bits.number(1) or bits.golomb():
+            raise UnclearError("fields have places of their own, or groups of slices")
+        self.references = [bits.golomb(_MOST_REFERENCES - 1) + 1 for _ in range(2)]
+        self.weights_p = bits.number(1) == 1
+        self.weights_b = bits.number(2) == 1
+        self.quantizer = 26 + bits.signed(62)
+        bits.signed(26)
+        bits.signed(12)
+        self.deblocking = bits.number(1) == 1
+        bits.number(1)
+        if bits.number(1):
+            raise UnclearError("redundant pictures")
 
 
 def _parameter_sets(extradata: bytes) -> list[bytes]:

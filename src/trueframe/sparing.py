@@ -6,7 +6,7 @@
    frames that nobody wants and nothing refers to. Between far refreshes it seeks.
 
 That the frames are the same ones rests on checks, not on trust. A stream is planned only if its numbering has no gap,
-its order of decoding is one that the decoder undoes without loss, and each packet passes FFmpeg's strict parser; then
+its order of decoding is one that the decoder undoes without loss, and no header is one that the decoder rejects; then
 each frame that comes out must be the one that the plan expects, and whole. What fails a check is `DoubtError`, and the
 caller decodes everything instead.
 """
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from av.bitstream import BitStreamFilterContext
 
 from trueframe import h264
 
@@ -150,7 +149,6 @@ class _Packets:
 def _surveyed(container: InputContainer, stream: VideoStream, most: int) -> _Packets:
     """Headers of the stream's packets, of so many at most."""
     headers = h264.Headers(stream.codec_context.extradata)
-    parser = BitStreamFilterContext("h264_metadata", stream)
     found = _Packets([], [], [], [], [])
     for packet in container.demux(stream):
         if not packet.size:
@@ -163,7 +161,6 @@ def _surveyed(container: InputContainer, stream: VideoStream, most: int) -> _Pac
         found.refreshes.append(picture.refresh)
         found.references.append(picture.reference)
         found.orders.append(picture.order)
-        parser.filter(packet)  # takes the packet's bytes away
         if len(found.moments) >= most:
             break
     return found
