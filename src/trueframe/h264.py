@@ -191,11 +191,11 @@ def _reordering(bits: _Bits, count: int) -> None:
     """7.3.3.1: at most as many changes to a list as it has references."""
     if bits.number(1):
         changes = 0
-        while bits.golomb(3) != 3:
+        while (operation := bits.golomb()) != 3:
             bits.golomb()
             changes += 1
-            if changes > count:
-                raise UnclearError("more references moved than there are")
+            if operation > 1 or changes > count:
+                raise UnclearError("long-term references, or more moved than there are")
 
 
 def _weights(bits: _Bits, counts: list[int], colours: int) -> None:
@@ -212,13 +212,12 @@ def _weights(bits: _Bits, counts: list[int], colours: int) -> None:
 
 
 def _marking(bits: _Bits) -> None:
-    """7.3.3.3; 5 would start the numbering anew."""
+    """7.3.3.3. 1 takes a reference off; the others are of long-term references, which encoders of files don't use."""
     if bits.number(1):
-        while operation := bits.golomb(6):
-            if operation == 5:
-                raise UnclearError("numbering starts anew")
-            for _ in range(2 if operation == 3 else 1):
-                bits.golomb()
+        while operation := bits.golomb():
+            if operation != 1:
+                raise UnclearError("long-term references")
+            bits.golomb()
 
 
 class _Sequence:
