@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -32,6 +32,19 @@ def numbered(number: int, size: tuple[int, int] = SIZE) -> Image:
     for bit in range(_BITS):
         image[:_BIT_PX, bit * _BIT_PX : (bit + 1) * _BIT_PX] = 255 if number >> bit & 1 else 0
     return image
+
+
+def moving(frames: int, size: tuple[int, int] = SIZE) -> Iterator[Image]:
+    """Numbered frames over spots that drift, so that every frame differs everywhere from those around it."""
+    width, height = size
+    spots = np.random.default_rng(0).integers(0, 255, (height // 2, width // 2, 3), np.uint8)
+    ground = spots.repeat(8, 0).repeat(8, 1)
+    for number in range(frames):
+        top = round(height * (1 + math.sin(number / 9)))
+        left = round(width * (1 + math.cos(number / 13)))
+        image = ground[top : top + height, left : left + width].copy()
+        image[:_BIT_PX] = numbered(number, size)[:_BIT_PX]
+        yield image
 
 
 def number_of(image: Image) -> int:
