@@ -115,7 +115,9 @@ def _scores(weights: Path, data: small_data.Data, folder: Path) -> Any:
         folds=data.folds,
         crops=data.crops[part],
         scores=folder / "scores",
-        params=params.Predictions(batch_size=4, threads=1, train_folds="held_out"),
+        params=params.Predictions(
+            backend="openvino", precision="float32", batch_size=4, threads=1, train_folds="held_out"
+        ),
         tools=Tools(device="cpu"),
     )
     return tables.read(folder / "scores")

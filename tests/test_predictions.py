@@ -16,6 +16,8 @@ from trueframe.files import sha256_file
 from trueframe.stages import predictions
 from trueframe.tools import Tools
 
+SECTION = params.Predictions(backend="openvino", precision="float32", batch_size=4, threads=1, train_folds="held_out")
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -34,7 +36,7 @@ def predict(
         folds=data.folds,
         crops=data.crops.get(part, data.test_crops),
         scores=scores,
-        params=params.Predictions.model_validate({"batch_size": 4, "threads": 1, "train_folds": train_folds}),
+        params=SECTION.model_copy(update={"train_folds": train_folds}),
         tools=Tools(workers, "cpu"),
     )
     return items["scores"]
@@ -103,10 +105,9 @@ def test_scores_are_probabilities_of_the_logits_and_finite_far_out() -> None:
 
     values = [0, 99, 100, 101, 255]
     [found] = scoring.scores(
-        [Given()],
+        [scoring.by_torch(Given(), "cpu")],
         lambda number: np.full((2, 2, 3), values[number], np.uint8),
         [range(2), range(2, 4), range(4, 5)],
-        device="cpu",
         workers=2,
         advance=lambda count: None,
     )
@@ -122,7 +123,7 @@ from pathlib import Path
 from trueframe import params, tables
 from trueframe.stages import predictions
 from trueframe.tools import Tools
-section = params.Predictions(batch_size=4, threads=1, train_folds="held_out")
+section = params.Predictions(backend="openvino", precision="float32", batch_size=4, threads=1, train_folds="held_out")
 for unit, crops in (("111/test/part_00", "{tmp_path}/empty.zip"), ("111/train/part_02", "{tmp_path}/absent.zip")):
     done = predictions.run(unit=unit, weights=(Path("{weights}"),), folds=Path("{data.folds}"), crops=Path(crops),
                            scores=Path("{tmp_path}/scores"), params=section, tools=Tools())

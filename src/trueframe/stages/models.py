@@ -316,10 +316,9 @@ def _validate(
     videos = np.repeat(np.arange(len(job.starts) - 1), np.diff(job.starts))
     numbers = scoring.batches(videos.tolist(), job.params.batch_size)[place.rank :: place.ranks]
     found = scoring.scores(
-        [net],
+        [scoring.by_torch(net, fabric.device)],
         lambda number: letterbox(job.faces.image(int(job.held[number])), job.params.size_px),
         numbers,
-        device=fabric.device,
         workers=max(1, workers // place.ranks),
         advance=advance,
     )[0]
