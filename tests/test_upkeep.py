@@ -59,14 +59,10 @@ def test_a_file_is_hashed_once_in_a_job(tmp_path: Path) -> None:
     assert digests(path) == expected
 
 
-def facts(root: Path, *folders: str) -> dict[str, tuple[int, int, int]]:
-    """Inode, mtime and ctime of every file: what a rewritten or linked file would have anew."""
+def facts(root: Path, *folders: str) -> dict[str, tuple[int, int]]:
+    """Inode and mtime of every file: what a rewritten or linked file would have anew."""
     files = sorted(path for folder in folders for path in (root / folder).rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(root)): (found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
-        for path in files
-        for found in [path.stat()]
-    }
+    return {str(path.relative_to(root)): (found.st_ino, found.st_mtime_ns) for path in files for found in [path.stat()]}
 
 
 def test_dvc_touches_only_what_changed_when_it_is_told(finished: Path) -> None:

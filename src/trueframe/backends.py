@@ -89,7 +89,7 @@ def _warm_up(logits: Logits, size_px: int, batch: int) -> None:
 
 
 def _each(logits: Logits) -> Logits:
-    """One image at a time."""
+    """The same of one image at a time."""
     return lambda images: np.concatenate([logits(images[number : number + 1]) for number in range(len(images))])
 
 

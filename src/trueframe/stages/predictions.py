@@ -114,6 +114,8 @@ def _scores(
             return dataset.letterbox(image, size_px)
 
         device = f"cuda:{gpus[0]}" if gpus else "cpu"
+        if gpus and params.backend == "openvino":
+            tools.progress.say("torch computes: OpenVINO has no such GPU")
         nets = [backends.logits_of(network.load(path), params, device) for path in weights]
         batches = [range(at, min(at + params.batch_size, len(rows))) for at in range(0, len(rows), params.batch_size)]
         found = scoring.scores(nets, load, batches, workers=tools.workers, advance=advance)
