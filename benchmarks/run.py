@@ -23,6 +23,7 @@ import cv2
 import dfdc_workspace
 import large_workspace
 import training
+from knowing import child, dry_run
 
 import videos
 from trueframe import video
@@ -70,40 +71,6 @@ def decoding(folder: Path) -> dict[str, Any]:
     return alternating(lambda: [None for _ in video.frames(path, wanted)], lambda: with_opencv(path, 10))
 
 
-def _child(words: tuple[str, ...], cwd: Path) -> tuple[float, float]:
-    """Seconds that a program took, and the most memory in MB that it or one of its children had."""
-    code = (
-        "import resource, subprocess, sys\n"
-        "done = subprocess.run(sys.argv[1:], capture_output=True)\n"
-        "sys.stderr.buffer.write(done.stderr if done.returncode else b'')\n"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)\n"
-        "sys.exit(done.returncode)"
-    )
-    environment = os.environ | {"PYTHONPATH": str(cwd / "src")}
-    start = time.perf_counter()
-    told = subprocess.run(
-        (sys.executable, "-c", code, *words), cwd=cwd, env=environment, stdout=subprocess.PIPE, check=True
-    )
-    return time.perf_counter() - start, float(told.stdout)
-
-
-def dry_run(workspace: Path) -> dict[str, float]:
-    """`snakemake -n submission` with nothing to do, beside Snakemake's own start on a Snakefile of one rule."""
-    bare = workspace.parent / "bare"
-    bare.mkdir(exist_ok=True)
-    (bare / "Snakefile").write_text("rule all:\n    output: 'x'\n    shell: 'touch x'\n")
-    (bare / "x").touch()
-    ours, theirs = [], []
-    for _ in range(ROUNDS):
-        ours.append(_child(("snakemake", "-n", "submission"), workspace))
-        theirs.append(_child(("snakemake", "-n", "--cores", "1"), bare))
-    return {
-        "ours_s": statistics.median(seconds for seconds, _ in ours),
-        "reference_s": statistics.median(seconds for seconds, _ in theirs),
-        "memory_mb": max(memory for _, memory in ours),
-    }
-
-
 def audits(workspace: Path) -> dict[str, dict[str, float]]:
     """Each question of an audit, as a person asks it: median seconds and the most memory in MB."""
     video = next(path for path in sorted((workspace / "data/raw/train").glob("*/*.mp4")))
@@ -117,7 +84,7 @@ def audits(workspace: Path) -> dict[str, dict[str, float]]:
     }
     found = {}
     for name, words in questions.items():
-        taken = [_child((sys.executable, "-m", "trueframe", *words), workspace) for _ in range(ROUNDS)]
+        taken = [child((sys.executable, "-m", "trueframe", *words), workspace) for _ in range(ROUNDS)]
         found[name] = {"seconds": statistics.median(s for s, _ in taken), "memory_mb": max(m for _, m in taken)}
     return found
 
@@ -136,7 +103,7 @@ def memory(folder: Path) -> dict[str, dict[str, float]]:
         (part / "metadata.json").write_text(json.dumps(labels))
         for stage in FACE_STAGES:
             words = (sys.executable, "-m", "trueframe", stage, "train/part_00")
-            peaks[stage][f"video_of_{seconds}_s"] = _child(words, workspace)[1]
+            peaks[stage][f"video_of_{seconds}_s"] = child(words, workspace)[1]
     return peaks
 
 

@@ -115,7 +115,9 @@ def _scores(weights: Path, data: small_data.Data, folder: Path) -> Any:
         folds=data.folds,
         crops=data.crops[part],
         scores=folder / "scores",
-        params=params.Predictions(batch_size=4, threads=1, train_folds="held_out"),
+        params=params.Predictions(
+            backend="openvino", precision="float32", batch_size=4, threads=1, train_folds="held_out"
+        ),
         tools=Tools(device="cpu"),
     )
     return tables.read(folder / "scores")
@@ -183,13 +185,14 @@ def test_the_best_epochs_are_kept_and_written_down(data: small_data.Data, tmp_pa
 
 @pytest.mark.parametrize("rule", ["max", "trimmed", "confident"])
 def test_validation_pools_as_it_is_told(data: small_data.Data, tmp_path: Path, rule: str) -> None:
+    # Predictions compute by OpenVINO, validation by torch in batches: float32 apart by rounding.
     pooled = section().pooling.model_copy(update={"rule": rule, "trim": 0.34, "high": 0.5, "high_count": 0})
     outputs = train(data, tmp_path / "out", section(epochs=1, pooling=pooled.model_dump()))
     videos = pooling.pool_videos(_scores(outputs["weights_1"], data, tmp_path), pooled)["score"]
     chosen = json.loads(outputs["selection"].read_text())["kept"][0]
     fake = -(math.log(videos["fake0.mp4"]) + math.log(videos["swap0.mp4"])) / 2
-    assert chosen["val_fake_log_loss"] == pytest.approx(fake, rel=1e-12)
-    assert chosen["val_real_log_loss"] == pytest.approx(-math.log(1 - videos["real0.mp4"]), rel=1e-12)
+    assert chosen["val_fake_log_loss"] == pytest.approx(fake, rel=1e-5)
+    assert chosen["val_real_log_loss"] == pytest.approx(-math.log(1 - videos["real0.mp4"]), rel=1e-5)
 
 
 def test_the_history_counts_what_is_left_out_as_unswapped(data: small_data.Data, tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 import small_data
-from trueframe import archive, dataset, network, params, tables
+from trueframe import archive, dataset, images, network, params, tables
 from trueframe.files import sha256_file
 from trueframe.stages import predictions
 from trueframe.tools import Tools
+
+SECTION = params.Predictions(backend="openvino", precision="float32", batch_size=4, threads=1, train_folds="held_out")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def predict(
         folds=data.folds,
         crops=data.crops.get(part, data.test_crops),
         scores=scores,
-        params=params.Predictions.model_validate({"batch_size": 4, "threads": 1, "train_folds": train_folds}),
+        params=SECTION.model_copy(update={"train_folds": train_folds}),
         tools=Tools(workers, "cpu"),
     )
     return items["scores"]
@@ -84,6 +86,42 @@ def test_the_bytes_are_the_same_whatever_works_on_them(data: small_data.Data, we
     assert len(found) == 1
 
 
+def test_several_seeds_in_one_pass_get_what_each_gets_alone(
+    data: small_data.Data, weights: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    larger = tmp_path / "larger.safetensors"  # as where models.size_px was changed and one seed was trained since
+    network.save(network.build("test_efficientnet", "none", size_px=40, holdout_fold=1), larger, epoch=2)
+    files = {1: (weights,), 2: (larger, larger.with_name("again")), 3: (weights,)}
+    network.save(network.load(larger), files[2][1], epoch=0)
+    scores = {seed: tmp_path / f"{seed}.parquet" for seed in files}
+    predictions.ensemble(weights=files, crops=data.test_crops, scores=scores, params=SECTION, tools=Tools(1, "cpu"))
+    for seed, of_seed in files.items():
+        predictions.run(
+            unit=f"{seed}/{small_data.TEST}",
+            weights=of_seed,
+            folds=data.folds,
+            crops=data.test_crops,
+            scores=tmp_path / "alone",
+            params=SECTION,
+            tools=Tools(1, "cpu"),
+        )
+        assert scores[seed].read_bytes() == (tmp_path / "alone").read_bytes()
+    assert tables.read(scores[2])["epoch"].tolist() == 9 * [0, 2]
+    assert scores[1].read_bytes() == scores[3].read_bytes()
+
+
+def test_a_video_by_itself_gets_what_it_gets_among_others(data: small_data.Data, weights: Path, tmp_path: Path) -> None:
+    predict(data, weights, small_data.TEST, tmp_path / "all")
+    together = tables.read(tmp_path / "all").query("video == 'real3.mp4'")
+    with archive.Writer(tmp_path / "one.zip") as writer:
+        for frame in small_data.FRAMES:
+            writer.add(archive.member_name("real3.mp4", frame, 0), images.png(small_data.crop(3, frame, 0)))
+    alone = small_data.Data(data.folds, tmp_path / "one.zip")
+    assert predict(alone, weights, small_data.TEST, tmp_path / "one") == 3
+    assert tables.read(tmp_path / "one")["score"].tolist() == together["score"].tolist()
+
+
 def test_a_crop_without_a_label_is_in_no_fold_and_not_scored(
     data: small_data.Data, weights: Path, tmp_path: Path
 ) -> None:
@@ -103,10 +141,9 @@ def test_scores_are_probabilities_of_the_logits_and_finite_far_out() -> None:
 
     values = [0, 99, 100, 101, 255]
     [found] = scoring.scores(
-        [Given()],
+        [scoring.by_torch(Given(), "cpu")],
         lambda number: np.full((2, 2, 3), values[number], np.uint8),
         [range(2), range(2, 4), range(4, 5)],
-        device="cpu",
         workers=2,
         advance=lambda count: None,
     )
@@ -122,7 +159,7 @@ from pathlib import Path
 from trueframe import params, tables
 from trueframe.stages import predictions
 from trueframe.tools import Tools
-section = params.Predictions(batch_size=4, threads=1, train_folds="held_out")
+section = params.Predictions(backend="openvino", precision="float32", batch_size=4, threads=1, train_folds="held_out")
 for unit, crops in (("111/test/part_00", "{tmp_path}/empty.zip"), ("111/train/part_02", "{tmp_path}/absent.zip")):
     done = predictions.run(unit=unit, weights=(Path("{weights}"),), folds=Path("{data.folds}"), crops=Path(crops),
                            scores=Path("{tmp_path}/scores"), params=section, tools=Tools())

@@ -61,7 +61,11 @@ def test_the_registered_model_scores_as_its_networks_do(root: Path) -> None:
         mlflow.set_tracking_uri(None)
     nets = [network.load(root / f"models/111/weights_{rank}.safetensors") for rank in (1, 2)]
     scores = scoring.scores(
-        nets, lambda number: crops[number], [range(5)], device="cpu", workers=1, advance=lambda count: None
+        [scoring.by_torch(net, "cpu") for net in nets],
+        lambda number: crops[number],
+        [range(5)],
+        workers=1,
+        advance=lambda count: None,
     )
     found = model.predict(crops)
     assert found.dtype == np.float64

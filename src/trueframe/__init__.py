@@ -1,6 +1,9 @@
 """From folders of face videos to an ensemble of deepfake detectors, with a record of what made every file."""
 
 import os
+import sys
+from types import ModuleType
+from typing import cast
 
 # Nothing phones home. This runs before any library that would; what the user has set by hand is left as it is.
 for _switch, _value in {
@@ -11,3 +14,6 @@ for _switch, _value in {
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }.items():
     os.environ.setdefault(_switch, _value)
+# OpenVINO tells of every import and conversion, and reads no variable, only a file in the home folder. It does without
+# where this package is not there, and None makes it so.
+sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))

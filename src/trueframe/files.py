@@ -8,16 +8,25 @@ import os
 from pathlib import Path
 from typing import Any
 
-_CHUNK = 1 << 20
-
 
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits. Memory stays flat whatever the file's size."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Digests:
+    """SHA-256 of files that change no more: each is read once, whoever asks."""
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self._known: dict[Path, str] = {}
+
+    def __call__(self, path: Path) -> str:
+        """The file's, as 64 hexadecimal digits."""
+        if path not in self._known:
+            self._known[path] = sha256_file(path)
+        return self._known[path]
 
 
 def sha256_text(text: str) -> str:

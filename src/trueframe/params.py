@@ -222,7 +222,18 @@ class Models(Section):
 class Predictions(Section):
     """A score per crop and model."""
 
-    batch_size: int = Field(ge=1, description="crops scored at once")
+    backend: Literal["openvino", "torch", "compiled"] = Field(
+        description="what computes on a CPU: OpenVINO, torch as it stands, or torch.compile, which needs a C++ "
+        "compiler; on a GPU openvino is torch as it stands"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        description="bfloat16 is faster where the CPU or GPU has it; scores move by some hundredths"
+    )
+    batch_size: int = Field(
+        ge=1,
+        description="crops, of one or several videos, scored at once on a GPU; a CPU takes "
+        "them one by one, the fastest there",
+    )
     threads: int = Field(ge=1, le=64, description="CPU threads of the arithmetic; sums depend on it")
     train_folds: Literal["held_out", "all"] = Field(
         description="crops of train parts to score: those of the held-out fold, or all, to see how training crops score"

@@ -218,16 +218,9 @@ def _by_stages(
         tools=tools("crops"),
     )
     scores = {seed: root / f"{seed}.parquet" for seed in sorted(weights)}
-    for seed, path in scores.items():
-        predictions.run(
-            unit=f"{seed}/{_PART}",
-            weights=weights[seed],
-            folds=root / "folds.parquet",  # read for train parts alone
-            crops=archive,
-            scores=path,
-            params=params.predictions,
-            tools=tools(f"model {seed}"),
-        )
+    predictions.ensemble(
+        weights=weights, crops=archive, scores=scores, params=params.predictions, tools=tools(f"{len(scores)} models")
+    )
     return _Tables(table, videos, scores)
 
 

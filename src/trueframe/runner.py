@@ -13,7 +13,7 @@ from typing import Any
 from trueframe import raw, records
 from trueframe.dag import STAGES, Stage
 from trueframe.errors import UserError
-from trueframe.files import partial, publish, sha256_file
+from trueframe.files import partial, publish
 from trueframe.progress import Progress
 from trueframe.tools import Silent, Tools, Tracker
 from trueframe.workspace import PARTIAL, Workspace
@@ -48,6 +48,7 @@ def run_unit(
     outputs = workspace.layout.outputs(stage, unit)
     kept = workspace.root / PARTIAL / stage / unit
     with _tracker(workspace, stage, unit, recipe, progress) as tracker:
+        tools = Tools(workers, device, devices, kept / recipe.digest, progress, tracker)
         with _outputs(workspace.root, workspace.layout.output_paths(stage, unit)) as temporary:
             items = importlib.import_module(f"trueframe.stages.{stage}").run(
                 unit=unit,
@@ -57,10 +58,10 @@ def run_unit(
                     for name, paths in outputs.items()
                 },
                 params=getattr(workspace.params, stage),
-                tools=Tools(workers, device, devices, kept / recipe.digest, progress, tracker),
+                tools=tools,
             )
             made = {
-                str(path): records.Output(sha256_file(temporary[path]), temporary[path].stat().st_size, items[name])
+                str(path): records.Output(tools.sha256(temporary[path]), temporary[path].stat().st_size, items[name])
                 for name, paths in outputs.items()
                 for path in paths
             }

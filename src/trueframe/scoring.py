@@ -1,4 +1,4 @@
-"""Scores of many crops by one network, in batches that are the same each time."""
+"""Scores of many crops by some networks, each crop loaded once."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from trueframe.dataset import Image, one_thread
 from trueframe.errors import UserError
+
+# Of uint8 images of shape (n, side, side, 3), RGB, to their logits of fake, of shape (n,).
+Logits = Callable[[Image], NDArray[np.float64]]
 
 
 def prepare(device: str, threads: int) -> str:
@@ -34,35 +37,43 @@ def prepare(device: str, threads: int) -> str:
 def batches(videos: Sequence[object], size: int) -> list[range]:
     """Numbers of images in batches of at most `size`, none over two videos; videos: the one of each image, in runs.
 
-    The last bits of a score depend on what is in its batch, so a video scored alone gets what it gets among others.
+    Torch on a CPU gives an image other last bits in another batch, so a video gets the same scores among any others.
     """
     starts = [number for number in range(len(videos)) if number == 0 or videos[number] != videos[number - 1]]
     runs = pairwise([*starts, len(videos)])
     return [range(at, min(at + size, end)) for start, end in runs for at in range(start, end, size)]
 
 
+def by_torch(network: Callable[[torch.Tensor], torch.Tensor], device: str | torch.device, bf16: bool = False) -> Logits:
+    """What torch makes of images on a device. bf16: in mixed precision, bfloat16 where torch.autocast thinks it fit."""
+    kind = torch.device(device).type
+
+    def logits(images: Image) -> NDArray[np.float64]:
+        with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=bf16):
+            found: NDArray[np.float64] = network(torch.from_numpy(images).to(device)).double().cpu().numpy()
+        return found
+
+    return logits
+
+
 def scores(
-    networks: Sequence[torch.nn.Module],
+    networks: Sequence[Logits],
     load: Callable[[int], Image],
     numbers: Sequence[range],
     *,
-    device: str | torch.device,
     workers: int,
     advance: Callable[[int], None],
 ) -> NDArray[np.float64]:
     """Probability of fake by each network, float64 of shape (networks, images), in the order of the batches.
 
-    networks: give logits for uint8 of shape (n, side, side, 3), in evaluation mode; load: gives the image of a number
-    and runs in `workers` threads, a batch ahead (OpenCV lets them work at once); numbers: of the images, batch by
-    batch; advance: hears how many more are scored.
+    load: gives the image of a number and runs in `workers` threads, a batch ahead (OpenCV lets them work at once);
+    numbers: of the images, batch by batch; advance: hears how many more are scored.
     """
-    logits = []
-    with torch.inference_mode():
-        for images in _loaded(load, numbers, workers):
-            batch = torch.from_numpy(images).to(device)
-            logits.append(torch.stack([network(batch).double() for network in networks]).cpu())
-            advance(len(images))
-    found: NDArray[np.float64] = torch.cat(logits, dim=1).sigmoid().numpy() if logits else np.empty((len(networks), 0))
+    logits = [np.empty((len(networks), 0))]
+    for images in _loaded(load, numbers, workers):
+        logits.append(np.stack([network(images) for network in networks]))
+        advance(len(images))
+    found: NDArray[np.float64] = torch.from_numpy(np.concatenate(logits, axis=1)).sigmoid().numpy()
     return found
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from trueframe.files import Digests
 from trueframe.progress import Progress, Quiet
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Silent:
 class Tools:
     """workers: processes that may work at once; device: "cpu", "cuda" or "auto"; devices: how many train one model.
 
-    partial: a folder for what a killed run leaves to go on from, of this very recipe alone; None: nothing is left.
+    partial: a folder for what a killed run leaves to go on from, of this very recipe alone; None: nothing is left;
+    sha256: of an output that is written to the end, which is then not read again for the record.
     """
 
     workers: int = 1
@@ -48,6 +50,7 @@ class Tools:
     partial: Path | None = None
     progress: Progress = field(default_factory=Quiet)
     tracker: Tracker = field(default_factory=Silent)
+    sha256: Digests = field(default_factory=Digests)
 
     @contextmanager
     def gpus(self, kind: str) -> Iterator[tuple[int, ...]]:

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from trueframe import dataset, network, pooling, scoring, tables
 from trueframe.dataset import Crops, TrainingSet, letterbox
 from trueframe.errors import UserError
-from trueframe.files import canonical_json, partial, publish, sha256_file
+from trueframe.files import canonical_json, partial, publish
 from trueframe.network import Network
 from trueframe.training import distributed, roles, sampling
 from trueframe.training.augment import Augment
@@ -119,7 +119,7 @@ def run(
         for number, path in zip(best, weights, strict=True):
             shutil.copyfile(checkpoints.weights(number), path)
     _write_history(history, epochs)
-    kept = [asdict(epochs[number]) | {"sha256": sha256_file(path)} for number, path in zip(best, weights, strict=True)]
+    kept = [asdict(epochs[number]) | {"sha256": tools.sha256(path)} for number, path in zip(best, weights, strict=True)]
     story = _story(job, kept, table, place)
     selection.write_text(canonical_json(story), encoding="utf-8")
     batches = _batches(job, place)
@@ -316,10 +316,9 @@ def _validate(
     videos = np.repeat(np.arange(len(job.starts) - 1), np.diff(job.starts))
     numbers = scoring.batches(videos.tolist(), job.params.batch_size)[place.rank :: place.ranks]
     found = scoring.scores(
-        [net],
+        [scoring.by_torch(net, fabric.device)],
         lambda number: letterbox(job.faces.image(int(job.held[number])), job.params.size_px),
         numbers,
-        device=fabric.device,
         workers=max(1, workers // place.ranks),
         advance=advance,
     )[0]

@@ -19,8 +19,8 @@ class Scorer:
 
     def __init__(self, networks: list[Network]) -> None:
         """networks: in the order in which their scores are summed."""
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._networks = [network.to(self._device) for network in networks]
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._logits = [scoring.by_torch(network.to(device), device) for network in networks]
 
     def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Probability of fake of each crop, float64 of shape (n,): the mean over the networks.
@@ -31,10 +31,9 @@ class Scorer:
             return np.empty(0)
         numbers = [range(at, min(at + _BATCH, len(crops))) for at in range(0, len(crops), _BATCH)]
         scores = scoring.scores(
-            self._networks,
+            self._logits,
             lambda number: crops[number],
             numbers,
-            device=self._device,
             workers=1,
             advance=lambda count: None,
         )
