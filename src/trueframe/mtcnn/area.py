@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 def sums_of(image: NDArray[np.uint8]) -> Sums:
     """The sum of all above and left of each corner: (3, height + 1, width + 1) for an RGB image (height, width, 3).
 
-    Modulo 2**32: the difference that gives a window's sum is exact as long as that sum is below it.
+    Modulo 2**32: the difference that gives a window's sum is exact as long as that sum is below 2**31.
     """
     height, width, _ = image.shape
     sums = np.zeros((3, height + 1, width + 1), np.uint32)
@@ -41,23 +41,23 @@ def level(sums: Sums, height: int, width: int) -> Floats:
     """The whole image at another size, normalized: float32 of shape (1, 3, height, width)."""
     rows, columns = sums.shape[1] - 1, sums.shape[2] - 1
     out = np.empty((1, 3, height, width), np.float32)
-    left, right, wide = np.empty(width, np.int64), np.empty(width, np.int64), np.empty(width, np.float32)
+    # Unsigned, since numba would look at each index whether it counts from the end.
+    left, right, wide = np.empty(width, np.uint32), np.empty(width, np.uint32), np.empty(width, np.float32)
     for j in range(width):
         left[j] = j * columns // width
         right[j] = ((j + 1) * columns + width - 1) // width
-        wide[j] = right[j] - left[j]
-    band = np.empty(columns + 1, np.uint32)
+        wide[j] = np.float32(right[j]) - np.float32(left[j])
+    band = np.empty(columns + 1, np.int32)  # signed: processors turn it into float32 in one step
     for i in range(height):
         top, bottom = i * rows // height, ((i + 1) * rows + height - 1) // height
         high = np.float32(bottom - top)
         for channel in range(3):
             upper, lower, line = sums[channel, top], sums[channel, bottom], out[0, channel, i]
             for x in range(columns + 1):
-                band[x] = lower[x] - upper[x]
+                band[x] = np.int32(lower[x] - upper[x])
             for j in range(width):
-                line[j] = np.float32(np.uint32(band[right[j]] - band[left[j]]))
-            for j in range(width):
-                line[j] = (line[j] / high / wide[j] - np.float32(127.5)) * np.float32(0.0078125)
+                total = np.float32(np.int32(band[right[j]] - band[left[j]]))
+                line[j] = (total / high / wide[j] - np.float32(127.5)) * np.float32(0.0078125)
     return out
 
 

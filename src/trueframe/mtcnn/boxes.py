@@ -20,13 +20,32 @@ def proposals(chances: Floats, shifts: Floats, scale: float, threshold: float) -
 
     chances: (height, width); shifts: (4, height, width). Returns (n, 9): box, score, the box's four shifts.
     """
-    y, x = np.nonzero(chances >= np.float32(threshold))
-    rows = np.empty((len(y), 9), np.float32)
-    for column, (place, reach) in enumerate(((x, 1), (y, 1), (x, _CELL), (y, _CELL))):
-        rows[:, column] = np.floor((_STRIDE * place + reach).astype(np.float32) / np.float32(scale))
-    rows[:, 4] = chances[y, x]
-    rows[:, 5:] = shifts[:, y, x].T
+    rows = _rows(chances, shifts, np.float32(scale), np.float32(threshold))
     return rows[survivors(rows[:, :4], rows[:, 4], 0.5)]
+
+
+@njit(cache=True, nogil=True)
+def _rows(chances: Floats, shifts: Floats, scale: np.float32, least: np.float32) -> Floats:
+    """What of a level reaches the threshold, as `proposals` gives it."""
+    height, width = chances.shape
+    count = 0
+    for y in range(height):
+        for x in range(width):
+            count += chances[y, x] >= least
+    rows = np.empty((count, 9), np.float32)
+    at = 0
+    for y in range(height):
+        for x in range(width):
+            if chances[y, x] >= least:
+                rows[at, 0] = np.floor(np.float32(_STRIDE * x + 1) / scale)
+                rows[at, 1] = np.floor(np.float32(_STRIDE * y + 1) / scale)
+                rows[at, 2] = np.floor(np.float32(_STRIDE * x + _CELL) / scale)
+                rows[at, 3] = np.floor(np.float32(_STRIDE * y + _CELL) / scale)
+                rows[at, 4] = chances[y, x]
+                for side in range(4):
+                    rows[at, 5 + side] = shifts[side, y, x]
+                at += 1
+    return rows
 
 
 def survivors(boxes: Floats, scores: Floats, most: float) -> Places:

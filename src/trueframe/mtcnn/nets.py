@@ -8,13 +8,13 @@ Its own thread is the only one, and not pinned to a core, which two processes wo
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trueframe.mtcnn import area, first, weights
+from trueframe.mtcnn import area, weights
 
 if TYPE_CHECKING:
     import torch
@@ -58,60 +58,47 @@ class OpenvinoNets:
 
         core = openvino.Core()
         self._pnet, self._rnet, self._onet = (
-            _Net(core, weights.of(data, net), build, side)
-            for net, build, side in (("pnet", _pnet, 2), ("rnet", _rnet, 3), ("onet", _onet, 3))
+            core.compile_model(build(weights.of(data, net)), "CPU", _SETTINGS).create_infer_request()
+            for net, build in (("pnet", _pnet), ("rnet", _rnet), ("onet", _onet))
         )
 
     def proposals(
         self, images: Sequence[NDArray[np.uint8]], tables: Sequence[area.Sums], height: int, width: int
     ) -> tuple[Floats, Floats]:
         """As Nets."""
-        answers = [self._pnet(area.level(table, height, width)) for table in tables]
+        answers = [_infer(self._pnet, area.level(table, height, width)) for table in tables]
         chances, shifts = (np.concatenate(of_one) for of_one in zip(*answers, strict=True))
         return chances[:, 1], shifts
 
     def refine(self, pieces: Floats) -> tuple[Floats, Floats]:
         """As Nets."""
-        chances, shifts = self._rnet(pieces)
+        chances, shifts = _infer(self._rnet, pieces)
         return chances[:, 1], shifts
 
     def output(self, pieces: Floats) -> tuple[Floats, Floats, Floats]:
         """As Nets."""
-        chances, shifts, points = self._onet(pieces)
+        chances, shifts, points = _infer(self._onet, pieces)
         return chances[:, 1], shifts, points
 
 
-class _Net:
-    """One net: its first layer by `first.layer`, the others by OpenVINO."""
-
-    def __init__(
-        self, core: Any, tensors: weights.Weights, build: Callable[[weights.Weights], Any], pooled_px: int
-    ) -> None:
-        self._kernels, self._biases, self._slopes = (
-            tensors[name] for name in ("conv1.weight", "conv1.bias", "prelu1.weight")
-        )
-        self._pooled_px = pooled_px
-        self._request = core.compile_model(build(tensors), "CPU", _SETTINGS).create_infer_request()
-
-    def __call__(self, images: Floats) -> list[Floats]:
-        """The model's outputs for normalized images of one size, (n, 3, height, width)."""
-        found = []
-        for start in range(0, len(images), _MOST):
-            part = images[start : start + _MOST]
-            made = first.layer(part, self._kernels, self._biases, self._slopes, self._pooled_px)
-            answer = self._request.infer([made])
-            found.append([answer[number] for number in range(len(answer))])
-        return [np.concatenate(of_one) for of_one in zip(*found, strict=True)]
+def _infer(request: Any, images: Floats) -> list[Floats]:
+    """A model's outputs for normalized images of one size, (n, 3, height, width)."""
+    found = []
+    for start in range(0, len(images), _MOST):
+        # What is shared with OpenVINO lasts until the next call.
+        answer = request.infer([images[start : start + _MOST]], share_inputs=True, share_outputs=True)
+        found.append([answer[number].copy() for number in range(len(answer))])
+    return found[0] if len(found) == 1 else [np.concatenate(of_one) for of_one in zip(*found, strict=True)]
 
 
 class _Graph:
-    """Builds an OpenVINO model of what follows a net's first layer, node by node."""
+    """Builds an OpenVINO model node by node."""
 
     def __init__(self, tensors: weights.Weights, *sides: int) -> None:
         from openvino import Type, opset1
 
         self._ops, self._tensors = opset1, tensors
-        self.input = opset1.parameter([-1, len(tensors["conv1.bias"]), *sides], Type.f32)
+        self.input = opset1.parameter([-1, 3, *sides], Type.f32)
 
     def conv(self, node: Any, name: str, activation: str = "") -> Any:
         ops = self._ops
@@ -145,21 +132,24 @@ class _Graph:
 
 def _pnet(tensors: weights.Weights) -> Any:
     graph = _Graph(tensors, -1, -1)
-    node = graph.conv(graph.conv(graph.input, "conv2", "prelu2"), "conv3", "prelu3")
+    node = graph.pool(graph.conv(graph.input, "conv1", "prelu1"), 2)
+    node = graph.conv(graph.conv(node, "conv2", "prelu2"), "conv3", "prelu3")
     return graph.model(graph.conv(node, "conv4_1"), graph.conv(node, "conv4_2"))
 
 
 def _rnet(tensors: weights.Weights) -> Any:
-    graph = _Graph(tensors, 11, 11)
-    node = graph.pool(graph.conv(graph.input, "conv2", "prelu2"), 3)
+    graph = _Graph(tensors, 24, 24)
+    node = graph.pool(graph.conv(graph.input, "conv1", "prelu1"), 3)
+    node = graph.pool(graph.conv(node, "conv2", "prelu2"), 3)
     node = graph.flat(graph.conv(node, "conv3", "prelu3"), 576)
     node = graph.dense(node, "dense4", "prelu4")
     return graph.model(graph.dense(node, "dense5_1"), graph.dense(node, "dense5_2"))
 
 
 def _onet(tensors: weights.Weights) -> Any:
-    graph = _Graph(tensors, 23, 23)
-    node = graph.pool(graph.conv(graph.input, "conv2", "prelu2"), 3)
+    graph = _Graph(tensors, 48, 48)
+    node = graph.pool(graph.conv(graph.input, "conv1", "prelu1"), 3)
+    node = graph.pool(graph.conv(node, "conv2", "prelu2"), 3)
     node = graph.pool(graph.conv(node, "conv3", "prelu3"), 2)
     node = graph.flat(graph.conv(node, "conv4", "prelu4"), 1152)
     node = graph.dense(node, "dense5", "prelu5")
