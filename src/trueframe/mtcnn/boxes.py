@@ -1,6 +1,6 @@
 """The arithmetic between MTCNN's nets, in float32 and in stock's order, so that it gives the same numbers.
 
-Boxes are rows x0, y0, x1, y1 and what is said at each function. Sorting is by falling score, equal ones by their place.
+Boxes are rows x0, y0, x1, y1 and what is said at each function.
 """
 
 from __future__ import annotations
@@ -51,18 +51,19 @@ def _rows(chances: Floats, shifts: Floats, scale: np.float32, least: np.float32)
 def survivors(boxes: Floats, scores: Floats, most: float) -> Places:
     """Which boxes overlap none that scores higher by more than `most` of their union: torchvision's nms."""
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return _kept(np.ascontiguousarray(boxes), areas, _best_first(scores), most, np.float32(0), False)
+    order = np.argsort(-scores, kind="stable")
+    return _kept(np.ascontiguousarray(boxes), areas, order, most, np.float32(0), False)
 
 
 def finals(boxes: Floats, scores: Floats, most: float) -> Places:
-    """Which boxes share at most `most` of the smaller area with each that scores higher: facenet-pytorch's "Min"."""
+    """Which boxes share at most `most` of the smaller area with each that scores higher: facenet-pytorch's "Min".
+
+    Scores near 1 are often equal: the order of those is as there.
+    """
     one = np.float32(1)
     areas = (boxes[:, 2] - boxes[:, 0] + one) * (boxes[:, 3] - boxes[:, 1] + one)
-    return _kept(np.ascontiguousarray(boxes), areas, _best_first(scores), float(np.float32(most)), one, True)
-
-
-def _best_first(scores: Floats) -> Places:
-    return np.argsort(-scores, kind="stable")
+    order = np.argsort(scores)[::-1]
+    return _kept(np.ascontiguousarray(boxes), areas, order, float(np.float32(most)), one, True)
 
 
 @njit(cache=True, nogil=True)

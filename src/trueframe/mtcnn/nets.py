@@ -83,10 +83,14 @@ class OpenvinoNets:
 
 def _infer(request: Any, images: Floats) -> list[Floats]:
     """A model's outputs for normalized images of one size, (n, 3, height, width)."""
+    import openvino
+
     found = []
     for start in range(0, len(images), _MOST):
-        # What is shared with OpenVINO lasts until the next call.
-        answer = request.infer([images[start : start + _MOST]], share_inputs=True, share_outputs=True)
+        # A tensor set by hand takes half the time of one that `infer` is handed. Both sides share memory: the images
+        # are left alone meanwhile, and the answers last until the next call.
+        request.set_input_tensor(0, openvino.Tensor(images[start : start + _MOST], shared_memory=True))
+        answer = request.infer(share_outputs=True)
         found.append([answer[number].copy() for number in range(len(answer))])
     return found[0] if len(found) == 1 else [np.concatenate(of_one) for of_one in zip(*found, strict=True)]
 
