@@ -15,8 +15,6 @@ def module(found: Callable[[Any, float, tuple[float, ...], int, str], Any]) -> M
 
     made = ModuleType("trueframe.faces")
     vars(made).update(
-        CPU="cpu",
-        device_of=lambda device: "cpu" if device == "auto" else device,
         read_weights=lambda: b"",
         nets=lambda device, weights: device,
         picture=lambda image, scale: (image, scale),

@@ -47,7 +47,7 @@ def main(stage: str, path: Path) -> None:
             boxes=folder / "boxes",
             videos=folder / "videos",
             params=params,
-            tools=Tools(),
+            tools=Tools(device="cpu"),
         )
         items = made["boxes"]
     else:
@@ -64,7 +64,7 @@ def main(stage: str, path: Path) -> None:
             archive=folder / "crops.zip",
             videos=folder / "cropped",
             params=Crops(margin=0.3333, webp_method=0),
-            tools=Tools(),
+            tools=Tools(device="cpu"),
         )
         items = made["archive"]
     assert items == frames

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 import fake_faces
 import trueframe
 import videos
+from trueframe import devices, tables
 from trueframe import params as parameters
-from trueframe import tables
 from trueframe.params import Bboxes
 from trueframe.stages import bboxes
 from trueframe.tools import Tools
@@ -255,7 +255,10 @@ def test_a_video_that_breaks_off_gives_the_faces_before(
     assert told["v.mov"][2] == len(found) == items
 
 
-def test_on_a_gpu_one_process_searches_what_threads_decode_and_finds_the_same(tmp_path: Path, find: Any) -> None:
+def test_on_a_gpu_one_process_searches_what_threads_decode_and_finds_the_same(
+    tmp_path: Path, find: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "resolved", lambda device: device)
     rows = []
     for number in range(7):
         videos.write(tmp_path / f"{number}.mp4", 60 * number + 11)

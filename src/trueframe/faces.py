@@ -13,31 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trueframe.errors import UserError
+from trueframe import devices
+from trueframe.devices import CPU, CUDA
 from trueframe.mtcnn import bicubic, cascade, weights
 from trueframe.mtcnn import nets as mtcnn_nets
 from trueframe.mtcnn.cascade import Faces
 from trueframe.mtcnn.nets import Nets
 
-__all__ = ["Faces", "Nets", "Picture", "backend", "device_of", "find", "nets", "picture", "read_weights"]
-
-CPU, CUDA = "cpu", "cuda"
+__all__ = ["Faces", "Nets", "Picture", "backend", "find", "nets", "picture", "read_weights"]
 
 read_weights = weights.read
 
 
-def device_of(device: str) -> str:
-    """The device that "cpu", "cuda" or "auto" means here. Raises UserError for a cuda that is not there."""
-    import torch
-
-    if device == CUDA and not torch.cuda.is_available():
-        raise UserError("--device cuda: torch sees no CUDA device here; use --device cpu, or auto")
-    return device if device != "auto" else CUDA if torch.cuda.is_available() else CPU
-
-
 def backend(device: str) -> str:
     """What finds faces on a device, for a record: library, version, device."""
-    device = device_of(device)
+    device = devices.resolved(device)
     library = "torch" if device == CUDA else "openvino"
     return f"{library} {importlib.metadata.version(library)} {device}"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trueframe import claims, pooling, tables, video
+from trueframe import claims, devices, pooling, tables, video
 from trueframe.errors import UserError
 from trueframe.params import Params, Submission
 from trueframe.progress import Progress
@@ -186,11 +186,8 @@ def _prepare_cuda(device: str) -> None:
     In a run of the pipeline each stage has a process of its own; here the detector comes before scoring.prepare.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise UserError("--device cuda: torch sees no CUDA device here; use --device cpu, or auto")
+    if device == devices.CUDA:
+        devices.resolved(device)
 
 
 def _by_stages(

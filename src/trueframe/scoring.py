@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trueframe import devices
 from trueframe.dataset import Image, one_thread
-from trueframe.errors import UserError
 
 # Of uint8 images of shape (n, side, side, 3), RGB, to their logits of fake, of shape (n,).
 Logits = Callable[[Image], NDArray[np.float64]]
@@ -29,9 +29,7 @@ def prepare(device: str, threads: int) -> str:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     one_thread()
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: torch sees no CUDA device here; use --device cpu, or auto")
-    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    return devices.resolved(device)
 
 
 def batches(videos: Sequence[object], size: int) -> list[range]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueframe import geometry, pool, tables, video
+from trueframe import devices, geometry, pool, tables, video
 
 if TYPE_CHECKING:
     from trueframe import faces
@@ -142,9 +142,9 @@ def _results(search: _Search, rows: list[Row], tools: Tools) -> Iterator[Result]
     """The result of each video: on a CPU by a pool, on a GPU by this process while others decode."""
     from trueframe import faces  # imports what takes seconds, so only where faces are searched
 
-    device = faces.device_of(tools.device)
+    device = devices.resolved(tools.device)
     weights = faces.read_weights()
-    if device == faces.CPU:
+    if device == devices.CPU:
         yield from pool.ordered(functools.partial(_on_cpu, search, weights), rows, tools.workers)
     else:
         yield from _in_batches(search, faces.nets(device, weights), rows, tools.workers)
@@ -154,7 +154,7 @@ def _on_cpu(search: _Search, weights: bytes, row: Row) -> Result:
     """A video's result, one frame in memory at a time."""
     from trueframe import faces
 
-    nets = faces.nets(faces.CPU, weights)
+    nets = faces.nets(devices.CPU, weights)
     numbers: list[int] = []
     seen: list[faces.Faces] = []
     broken = ""

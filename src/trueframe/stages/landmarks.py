@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueframe import archive as archives
-from trueframe import images, pool, tables
+from trueframe import devices, images, pool, tables
 
 if TYPE_CHECKING:
     from trueframe.params import Landmarks
@@ -36,9 +36,9 @@ def _results(crops: Path, params: Landmarks, videos: list[list[archives.Member]]
     """The rows of each video: on a CPU by a pool, on a GPU by this process."""
     from trueframe import faces  # imports what takes seconds, so only where faces are searched
 
-    device = faces.device_of(tools.device)
+    device = devices.resolved(tools.device)
     search = functools.partial(_search, crops, params, device, faces.read_weights())
-    return pool.ordered(search, videos, tools.workers if device == faces.CPU else 1)
+    return pool.ordered(search, videos, tools.workers if device == devices.CPU else 1)
 
 
 def _search(crops: Path, params: Landmarks, device: str, weights: bytes, members: list[archives.Member]) -> list[Row]:
