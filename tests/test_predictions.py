@@ -116,7 +116,9 @@ def test_a_video_by_itself_gets_what_it_gets_among_others(data: small_data.Data,
     together = tables.read(tmp_path / "all").query("video == 'real3.mp4'")
     with archive.Writer(tmp_path / "one.zip") as writer:
         for frame in small_data.FRAMES:
-            writer.add(archive.member_name("real3.mp4", frame, 0), images.png(small_data.crop(3, frame, 0)))
+            writer.add(
+                archive.member_name("real3.mp4", frame, 0, images.CROP), images.webp(small_data.crop(3, frame, 0))
+            )
     alone = small_data.Data(data.folds, tmp_path / "one.zip")
     assert predict(alone, weights, small_data.TEST, tmp_path / "one") == 3
     assert tables.read(tmp_path / "one")["score"].tolist() == together["score"].tolist()
