@@ -13,7 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-import reference_prediction
+import reference
 import timm
 import torch
 from beside import Comparison, alternating
@@ -55,7 +55,7 @@ def gpu(folder: Path, clips: Path | None = None, videos: int = 20) -> list[Compa
     taken = alternating(
         {
             "ours": lambda: ours(crops, found, section, workers=8),
-            "reference": lambda: reference_prediction.scores(plain, of_video, SIZE_PX, "cuda"),
+            "reference": lambda: reference.scores(plain, of_video, SIZE_PX, "cuda"),
         }
     )
     rate = 60 * videos / statistics.median(taken["ours"])
@@ -76,10 +76,8 @@ def _backends(
     pngs = write(crops, clips, count)
     net = calibrated(encoder, pngs)
     plain = contiguous(net)
-    expected = reference_prediction.scores([plain], [pngs], SIZE_PX)[0][0]
-    actions: dict[str, Callable[[], object]] = {
-        "reference": lambda: reference_prediction.scores([plain], [pngs], SIZE_PX)
-    }
+    expected = reference.scores([plain], [pngs], SIZE_PX)[0][0]
+    actions: dict[str, Callable[[], object]] = {"reference": lambda: reference.scores([plain], [pngs], SIZE_PX)}
     shifts = {}
     for backend, precision in choices:
         section = _section(backend, precision)
