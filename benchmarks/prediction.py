@@ -121,12 +121,12 @@ def ours(
 
 
 def write(path: Path, clips: Path | None, count: int) -> list[bytes]:
-    """An archive of crops from the middle of real clips, else of a portrait; returns their PNGs."""
-    pngs = [images.png(picture) for picture in _pictures(clips, count)]
+    """An archive of crops from the middle of real clips, else of a portrait, as ours has them; returns their PNGs."""
+    found = _pictures(clips, count)
     with archive.Writer(path) as writer:
-        for number, png in enumerate(pngs):
-            writer.add(archive.member_name("video.mp4", number, 0), png)
-    return pngs
+        for number, picture in enumerate(found):
+            writer.add(archive.member_name("video.mp4", number, 0, images.CROP), images.webp(picture))
+    return [images.png(picture) for picture in found]
 
 
 def _pictures(clips: Path | None, count: int) -> list[NDArray[np.uint8]]:

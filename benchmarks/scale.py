@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import statistics
@@ -26,14 +27,15 @@ import pages
 import profiles
 
 import videos
-from trueframe import archive, images, params, tables
+from trueframe import archive, images, params, pool, tables
 from trueframe.stages import bboxes, crops, index, landmarks, masks
 from trueframe.tools import Tools
 
 ROUNDS = 3
 # frames, (width, height), faces, noise, videos of a part: half of them real, each with a fake made from it. Noise, as
 # videos.write has it, is what most bits of a video are spent on.
-DESIGN = (
+Point = tuple[int, tuple[int, int], int, int, int]
+DESIGN: tuple[Point, ...] = (
     (60, (640, 360), 1, 0, 2),
     (300, (640, 360), 1, 3, 4),
     (60, (640, 360), 4, 0, 8),
@@ -47,7 +49,7 @@ DESIGN = (
     (150, (1920, 1080), 1, 1, 4),
     (300, (1920, 1080), 1, 0, 2),
 )
-PROFILED = DESIGN[-1]
+PROFILED = -1
 SECTION = params.load(pages.REPO / "presets/dfdc.yaml")
 NETWORK, SIZE_PX, SCORED = "tf_efficientnet_b7", 380, 8
 # What a stage's process does before its first video: libraries, and compiled nets.
@@ -64,10 +66,13 @@ STAGES = tuple(STARTS)
 
 def measure(folder: Path, clips: Path | None) -> dict[str, Any]:
     """The laws of the stages' CPU seconds and bytes, what they say of real clips, rates, DFDC's cost, and profiles."""
-    measured = [_measured(_generated(folder / "scale", *point), ROUNDS) for point in DESIGN]
+    generated = partial(_generated, folder / "scale")
+    parts = list(pool.ordered(generated, DESIGN, os.cpu_count() or 1))
+    _measured(parts[:1], 1)  # nets are loaded and code is compiled once in a process, which _start measures
+    measured = _measured(parts, ROUNDS)
     seconds, written = (_laws(terms, key, measured) for terms, key in ((law.SECONDS, "seconds"), (law.BYTES, "bytes")))
     starts = {stage: _start(code) for stage, code in STARTS.items()}
-    real = [_measured(_real(folder, part), ROUNDS) for part in sorted((clips / "train").iterdir())] if clips else []
+    real = _measured([_real(folder, part) for part in sorted((clips / "train").iterdir())], 1) if clips else []
     rates = _rates(folder)
     found = {
         "design": [list(point) for point in DESIGN],
@@ -78,11 +83,12 @@ def measure(folder: Path, clips: Path | None) -> dict[str, Any]:
         "rates": rates,
         "dfdc": _projected(seconds, written, starts, rates, real),
     }
-    return found | {"profiles": _profiles(_generated(folder / "scale", *PROFILED))}
+    return found | {"profiles": _profiles(parts[PROFILED])}
 
 
-def _generated(folder: Path, frames: int, size_px: tuple[int, int], faces: int, noise: float, count: int) -> Path:
-    """A part of `count` videos; its videos of a kind are the same file, so that nothing differs but their number."""
+def _generated(folder: Path, point: Point) -> Path:
+    """A part; its videos of a kind are the same file, so that nothing differs but their number."""
+    frames, size_px, faces, noise, count = point
     part = folder / f"{frames}_{size_px[1]}_{faces}_{noise}_{count}" / "raw"
     if part.is_dir():
         return part
@@ -130,24 +136,32 @@ def actions(raw: Path) -> dict[str, Callable[[], object]]:
     }
 
 
-def _measured(raw: Path, rounds: int) -> dict[str, Any]:
-    """Of each stage on a part: what it handled, median CPU seconds after a first round that does not count, bytes."""
-    taken: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    for number in range(rounds + 1):
-        for stage, action in actions(raw).items():
-            start = time.process_time()
-            action()
-            if number:
-                taken[stage].append(time.process_time() - start)
-    handled, rows = _amounts(raw)
-    return {
-        stage: {
-            "seconds": statistics.median(taken[stage]),
-            "bytes": sum((raw.parent / name).stat().st_size for name in _FILES[stage]),
-            "amounts": {"seconds": handled[stage], "bytes": rows[stage]},
-        }
-        for stage in STAGES
-    }
+def _measured(parts: Sequence[Path], rounds: int) -> list[dict[str, Any]]:
+    """Of each part, what each stage handled, its median CPU seconds, and its bytes.
+
+    The parts take turns, round by round, so that a machine that is slower for a while is so for all of them.
+    """
+    taken: dict[tuple[Path, str], list[float]] = {(raw, stage): [] for raw in parts for stage in STAGES}
+    for _ in range(rounds):
+        for raw in parts:
+            for stage, action in actions(raw).items():
+                start = time.process_time()
+                action()
+                taken[raw, stage].append(time.process_time() - start)
+    found = []
+    for raw in parts:
+        handled, rows = _amounts(raw)
+        found.append(
+            {
+                stage: {
+                    "seconds": statistics.median(taken[raw, stage]),
+                    "bytes": sum((raw.parent / name).stat().st_size for name in _FILES[stage]),
+                    "amounts": {"seconds": handled[stage], "bytes": rows[stage]},
+                }
+                for stage in STAGES
+            }
+        )
+    return found
 
 
 Amounts = dict[str, dict[str, float]]
