@@ -181,19 +181,19 @@ def laws(scale: Any) -> str:
     """What each stage's CPU seconds and bytes are made of, how well that fits, and how it fares on real clips."""
     rows = []
     for stage, law in scale["seconds"].items():
-        real = scale["real"].get(stage)
-        rows.append(
-            (
-                f"`{stage}`",
-                " + ".join(f"{cost * 1000:.2g} per {term}" for term, cost in law["costs"].items() if cost > 0),
-                f"{scale['starts_s'][stage]:.1f} s",
-                f"{law['r2']:.3f}",
-                f"{law['worst']:.0%}",
-                f"{real['law_s'] / real['measured_s']:.2f}" if real else NOT_MEASURED,
-            )
-        )
-    heads = ("stage", "CPU milliseconds", "a job's start", "R²", "largest residual", "law / measured, real clips")
-    return table(heads, rows)
+        row = [
+            f"`{stage}`",
+            " + ".join(f"{cost * 1000:.2g} per {term}" for term, cost in law["costs"].items() if cost > 0),
+            f"{scale['starts_s'][stage]:.1f} s",
+            f"{law['r2']:.3f}",
+            f"{law['worst']:.0%}",
+        ]
+        for kind in ("1080p", "other"):
+            one = scale["real"].get(kind, {}).get(stage)
+            row.append(f"{one['measured_s'] / one['law_s']:.2f}" if one else "")
+        rows.append(row)
+    heads = ("CPU milliseconds", "a job's start", "R²", "largest residual", "real 1080p clips", "other real clips")
+    return table(("stage", *heads), rows)
 
 
 def size_laws(scale: Any) -> str:
@@ -218,26 +218,35 @@ def projection(scale: Any, gpu_images_per_s: float | None = None) -> str:
     dfdc, rates = scale["dfdc"], scale["rates"]
     models, scored, of = dfdc["models"], dfdc["predictions"], dfdc["collection"]
     videos = of["real"] + of["fake"]
-    rows = [("raw videos", "", "", f"{of['raw_bytes'] / 1e9:.0f} GB", f"{videos:,} videos in {of['parts']} parts")]
+    size = f"{of['raw_bytes'] / 1e9:.0f} GB"
+    rows = [("raw videos", "", "", "", size, f"{videos:,} videos in {of['parts']} parts")]
+    stages = dfdc["stages"].values()
     for stage, one in dfdc["stages"].items():
-        told = f"{3600 * one['core_hours'] / videos:.2g} CPU s a video; bytes as {one['bytes_by']} have them"
-        rows.append((f"`{stage}`", f"{one['core_hours']:,.3g}", "", gigabytes(one["bytes"]), told))
-    core_hours = sum(one["core_hours"] for one in dfdc["stages"].values())
-    stored = sum(one["bytes"] for one in dfdc["stages"].values())
-    rows.append(("**the face stages**", f"**{core_hours:,.3g}**", "", f"**{gigabytes(stored)}**", ""))
-    gpu_hours = NOT_MEASURED if gpu_images_per_s is None else f"{models['images'] / gpu_images_per_s / 3600:,.3g}"
+        told = f"{3600 * one['core_hours'] / videos:.2g} CPU s a video by the law; bytes of {one['bytes_by']} clips"
+        real = number(one["core_hours_as_real"])
+        rows.append((f"`{stage}`", number(one["core_hours"]), real, "", gigabytes(one["bytes"]), told))
+    whole = sum(one["core_hours"] for one in stages)
+    as_real = [one["core_hours_as_real"] for one in stages]
+    real = number(None if None in as_real else sum(as_real))
+    rows.append(("the face stages", number(whole), real, "", gigabytes(sum(one["bytes"] for one in stages)), ""))
+    gpu_hours = number(None if gpu_images_per_s is None else models["images"] / gpu_images_per_s / 3600)
     told = f"{models['images']:,} images; {rates['training_images_per_s']:.2g} a second on one core"
-    rows.append(("`models`, training", f"{models['core_hours']:,.3g}", gpu_hours, "", told))
+    rows.append(("`models`, training", number(models["core_hours"]), "", gpu_hours, "", told))
     told = f"{models['validated']:,} crops, at the rate of `predictions`"
-    rows.append(("`models`, validation", f"{models['validation_core_hours']:,.3g}", NOT_MEASURED, "", told))
+    rows.append(("`models`, validation", number(models["validation_core_hours"]), "", NOT_MEASURED, "", told))
     told = f"{scored['crops']:,} held-out crops, {scored['networks']} networks; {rates['score_s']:.2g} CPU s each"
-    rows.append(("`predictions`", f"{scored['core_hours']:,.3g}", NOT_MEASURED, "", told))
-    return table(("", "core-hours", "GPU-hours", "bytes", "from"), rows)
+    rows.append(("`predictions`", number(scored["core_hours"]), "", NOT_MEASURED, "", told))
+    return table(("", "core-hours by the law", "as real clips go", "GPU-hours", "bytes", "from"), rows)
+
+
+def number(value: float | None) -> str:
+    """Three digits, with commas; what nobody measured is told as such."""
+    return NOT_MEASURED if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def gigabytes(size: float) -> str:
     """In GB, or MB where it is less than one."""
-    return f"{size / 1e9:,.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
+    return f"{number(size / 1e9)} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
 
 def profiles(scale: Any) -> str:

@@ -33,9 +33,12 @@ def shares(action: Callable[[], object]) -> dict[str, float]:
 
 
 def _named(file: str, name: str) -> str:
-    """A function's name with its module's; a built-in's as Python tells it, without its address."""
+    """A function's name with its module's; a built-in's as Python tells it, without addresses."""
     if file == "~":
-        return re.sub(r" at 0x[0-9a-f]+|<built-in method |<method |[<>{}]|builtins\.", "", name).strip()
+        method = re.fullmatch(r"<method '(\w+)' of '([\w.]+)' objects>", name)
+        if method:
+            return f"{method[2]}.{method[1]}"
+        return re.sub(r" at 0x[0-9a-f]+|<built-in method |[<>{}]|builtins\.", "", name).strip()
     path = Path(file)
     for root in (_OURS, _PACKAGES):
         if path.is_relative_to(root):

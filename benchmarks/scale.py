@@ -27,7 +27,8 @@ import pages
 import profiles
 
 import videos
-from trueframe import archive, images, params, pool, tables
+from trueframe import archive, images, params, pool, tables, video
+from trueframe.claims import METADATA
 from trueframe.stages import bboxes, crops, index, landmarks, masks
 from trueframe.tools import Tools
 
@@ -62,6 +63,7 @@ STARTS = {
     "masks": "from trueframe import cli, ssim; from trueframe.stages import masks",
 }
 STAGES = tuple(STARTS)
+_REAL = ("1080p", "other")
 
 
 def measure(folder: Path, clips: Path | None) -> dict[str, Any]:
@@ -72,17 +74,17 @@ def measure(folder: Path, clips: Path | None) -> dict[str, Any]:
     measured = _measured(parts, ROUNDS)
     seconds, written = (_laws(terms, key, measured) for terms, key in ((law.SECONDS, "seconds"), (law.BYTES, "bytes")))
     starts = {stage: _start(code) for stage, code in STARTS.items()}
-    real = _measured([_real(folder, part) for part in sorted((clips / "train").iterdir())], 1) if clips else []
+    real = dict(zip(_REAL, _measured(_real(folder / "scale", clips), 1), strict=True)) if clips else {}
     rates = _rates(folder)
     found = {
         "design": [list(point) for point in DESIGN],
         "seconds": {stage: of.values() for stage, of in seconds.items()},
         "bytes": {stage: of.values() for stage, of in written.items()},
         "starts_s": starts,
-        "real": {stage: _checked(stage, seconds, real) for stage in STAGES} if real else {},
+        "real": {kind: _checked(part, seconds) for kind, part in real.items()},
         "rates": rates,
-        "dfdc": _projected(seconds, written, starts, rates, real),
     }
+    found["dfdc"] = _projected(seconds, written, starts, rates, found["real"])
     return found | {"profiles": _profiles(parts[PROFILED])}
 
 
@@ -103,17 +105,25 @@ def _generated(folder: Path, point: Point) -> Path:
                 videos.write(part / name, frames, *size_px, blurred=kind == "fake", noise=noise, faces=faces)
         labels[f"real_{number}.mp4"] = {"label": "REAL"}
         labels[f"fake_{number}.mp4"] = {"label": "FAKE", "original": f"real_{number}.mp4"}
-    (part / "metadata.json").write_text(json.dumps(labels))
+    (part / METADATA).write_text(json.dumps(labels))
     return part
 
 
-def _real(folder: Path, part: Path) -> Path:
-    """A part of the real clips, where the stages may write beside it."""
-    place = folder / "scale" / part.name / "raw"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if not place.is_dir():
-        place.symlink_to(part.absolute(), target_is_directory=True)
-    return place
+def _real(folder: Path, clips: Path) -> list[Path]:
+    """Two parts of links to the real train clips: those of 1080p, as most of DFDC's are, and the others."""
+    parts = [folder / kind / "raw" for kind in _REAL]
+    labels: list[dict[str, Any]] = [{}, {}]
+    for part in parts:
+        part.mkdir(parents=True)
+    for given in sorted((clips / "train").iterdir()):
+        for name, label in json.loads((given / METADATA).read_text()).items():
+            seen = video.probe(given / name)
+            kind = int({seen.width_px, seen.height_px} != {1920, 1080})
+            (parts[kind] / name).symlink_to((given / name).absolute())
+            labels[kind][name] = label
+    for part, of_part in zip(parts, labels, strict=True):
+        (part / METADATA).write_text(json.dumps(of_part))
+    return parts
 
 
 def actions(raw: Path) -> dict[str, Callable[[], object]]:
@@ -228,10 +238,18 @@ def _laws(terms: Mapping[str, Sequence[str]], key: str, measured: Sequence[dict[
     }
 
 
-def _checked(stage: str, seconds: Mapping[str, law.Law], real: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """CPU seconds of real clips that the law was not fitted to, and what it says of them."""
-    said = sum(seconds[stage].of(part[stage]["amounts"]["seconds"]) for part in real)
-    return {"measured_s": sum(part[stage]["seconds"] for part in real), "law_s": said}
+def _checked(part: Mapping[str, Any], seconds: Mapping[str, law.Law]) -> dict[str, dict[str, float]]:
+    """Real clips that the laws were not fitted to: their CPU seconds, and what the laws say; of stages with work there."""
+    return {
+        stage: {
+            "measured_s": part[stage]["seconds"],
+            "law_s": seconds[stage].of(part[stage]["amounts"]["seconds"]),
+            "bytes": part[stage]["bytes"],
+            "megapixels": part[stage]["amounts"]["bytes"][law.CROP],
+        }
+        for stage in STAGES
+        if any(amount for term, amount in part[stage]["amounts"]["seconds"].items() if term != law.JOB)
+    }
 
 
 def _start(code: str) -> float:
@@ -273,20 +291,30 @@ def _projected(
     written: Mapping[str, law.Law],
     starts: Mapping[str, float],
     rates: Mapping[str, float],
-    real: Sequence[dict[str, Any]],
+    real: Mapping[str, Mapping[str, Mapping[str, float]]],
 ) -> dict[str, Any]:
-    """Full DFDC by the laws: core-hours and bytes of each stage, counts and core-hours of what the networks do."""
+    """Full DFDC: core-hours and bytes of each stage, counts and core-hours of what the networks do.
+
+    core_hours: by the law; core_hours_as_real: times what real clips took beside what it says of them, those of 1080p
+    where the stage had work there.
+    """
     dfdc, train = law.DFDC, law.Training()
     amounts, rows = dfdc.amounts(), dfdc.rows()
     stages: dict[str, Any] = {}
     for stage in STAGES:
-        size, by = written[stage].of(rows[stage]), "generated clips"
-        if real and stage in ("crops", "masks"):  # what a picture's bytes are is up to the picture
-            megapixels = sum(part[stage]["amounts"]["bytes"][law.CROP] for part in real)
-            size = rows[stage][law.CROP] * sum(part[stage]["bytes"] for part in real) / megapixels
-            by = "real clips"
-        hours = (seconds[stage].of(amounts[stage]) + dfdc.parts * starts[stage]) / 3600
-        stages[stage] = {"core_hours": hours, "bytes": size, "bytes_by": by}
+        size, by = written[stage].of(rows[stage]), "generated"
+        like = next((real[kind][stage] for kind in _REAL if stage in real.get(kind, {})), None)
+        if like and stage in ("crops", "masks"):  # what a picture's bytes are is up to the picture
+            size, by = rows[stage][law.CROP] * like["bytes"] / like["megapixels"], "real"
+        hours = seconds[stage].of(amounts[stage]) / 3600
+        start = dfdc.parts * starts[stage] / 3600
+        pace = like["measured_s"] / like["law_s"] if like else None
+        stages[stage] = {
+            "core_hours": hours + start,
+            "core_hours_as_real": None if pace is None else hours * pace + start,
+            "bytes": size,
+            "bytes_by": by,
+        }
     held_out = dfdc.held_out_crops()
     return {
         "collection": asdict(dfdc),

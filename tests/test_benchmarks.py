@@ -108,15 +108,15 @@ def test_hours_of_a_gpu_are_told_only_where_a_rate_is_known() -> None:
         "rates": {"score_s": 0.5, "training_images_per_s": 2.0},
         "dfdc": {
             "collection": {"real": 1, "fake": 3, "raw_bytes": 2e9, "parts": 2},
-            "stages": {"index": {"core_hours": 0.25, "bytes": 5e6, "bytes_by": "generated clips"}},
+            "stages": {"index": {"core_hours": 0.25, "core_hours_as_real": 0.5, "bytes": 5e6, "bytes_by": "real"}},
             "models": {"images": 720_000, "core_hours": 100, "validated": 5, "validation_core_hours": 1},
             "predictions": {"crops": 7, "networks": 5, "core_hours": 2},
         },
     }
     plain, known = pages.projection(scale), pages.projection(scale, 100)
-    assert "| `index` | 0.25 |  | 5 MB | 2.2e+02 CPU s a video; bytes as generated clips have them |" in plain
-    assert f"| `models`, training | 100 | {pages.NOT_MEASURED} |" in plain
-    assert "| `models`, training | 100 | 2 |" in known
+    assert "| `index` | 0.25 | 0.5 |  | 5 MB | 2.2e+02 CPU s a video by the law; bytes of real clips |" in plain
+    assert f"| `models`, training | 100 |  | {pages.NOT_MEASURED} |" in plain
+    assert "| `models`, training | 100 |  | 2 |" in known
 
 
 def test_a_profile_s_shares_are_of_the_whole() -> None:
