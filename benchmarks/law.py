@@ -159,3 +159,54 @@ class Training:
     def validated(self, of: Collection) -> int:
         """Forward passes of the validations."""
         return round(self.seeds * self.epochs * of.held_out_crops() * self.validation_share)
+
+
+def projected(
+    seconds: Mapping[str, Law],
+    written: Mapping[str, Law],
+    starts: Mapping[str, float],
+    rates: Mapping[str, float],
+    real: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> dict[str, Any]:
+    """Full DFDC: core-hours and bytes of each stage, counts and core-hours of what the networks do.
+
+    core_hours: by the law; core_hours_as_real: times what real clips took beside what it says of them.
+
+    seconds, written: the laws; starts: CPU seconds of a job's start; rates: score_s, CPU seconds of a crop's score by one
+    network, and training_images_per_s, on one core; real: kind of real clips, the most like DFDC's first, to stage to
+    measured_s, law_s, bytes and megapixels of images.
+    """
+    train = Training()
+    amounts, rows = DFDC.amounts(), DFDC.rows()
+    stages: dict[str, Any] = {}
+    for stage in SECONDS:
+        size, by = written[stage].of(rows[stage]), "generated"
+        like = next((of_kind[stage] for of_kind in real.values() if stage in of_kind), None)
+        if like and stage in ("crops", "masks"):  # what a picture's bytes are is up to the picture
+            size, by = rows[stage][CROP] * like["bytes"] / like["megapixels"], "real"
+        hours = seconds[stage].of(amounts[stage]) / 3600
+        start = DFDC.parts * starts[stage] / 3600
+        pace = like["measured_s"] / like["law_s"] if like else None
+        stages[stage] = {
+            "core_hours": hours + start,
+            "core_hours_as_real": None if pace is None else hours * pace + start,
+            "bytes": size,
+            "bytes_by": by,
+        }
+    held_out = DFDC.held_out_crops()
+    return {
+        "collection": asdict(DFDC),
+        "training": asdict(train),
+        "stages": stages,
+        "predictions": {
+            "crops": held_out,
+            "networks": train.seeds,
+            "core_hours": held_out * train.seeds * rates["score_s"] / 3600,
+        },
+        "models": {
+            "images": train.images(),
+            "core_hours": train.images() / rates["training_images_per_s"] / 3600,
+            "validated": train.validated(DFDC),
+            "validation_core_hours": train.validated(DFDC) * rates["score_s"] / 3600,
+        },
+    }

@@ -24,6 +24,12 @@ def results() -> dict[str, Any]:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
 
 
+def clips() -> Path | None:
+    """The folder of real clips, laid out as data/raw; None where it is not."""
+    found = REPO.parent / "shared/data/clips"
+    return found if found.is_dir() else None
+
+
 def write() -> None:
     """Renew both pages."""
     for page in PAGES:

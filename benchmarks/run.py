@@ -24,7 +24,6 @@ from typing import Any
 import pages
 from beside import Comparison
 
-CLIPS = pages.REPO.parent / "shared/data/clips"
 # name -> module and function, which takes an empty folder to write in and that of the real clips, if any
 SECTIONS = {
     "decoding": "decoding.measure",
@@ -58,7 +57,7 @@ def main(words: Sequence[str] | None = None) -> None:
         return
     if shutil.which("snakemake") is None:
         sys.exit("snakemake is not on the PATH; run `make bench`")
-    clips = CLIPS if CLIPS.is_dir() else None
+    clips = pages.clips()
     print(f"bench: {len(chosen.only)} sections, {'with' if clips else 'without'} the real clips", flush=True)
     for name in (name for name in SECTIONS if name in chosen.only):
         start = time.perf_counter()

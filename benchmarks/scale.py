@@ -1,7 +1,7 @@
 """What each stage costs against the number, length, size and faces of its videos, and what full DFDC would cost.
 
-`python benchmarks/scale.py [--gpu-images-per-s X]` measures, and prints the projection. Costs are CPU seconds of one
-process, so that other work on the machine matters little, and bytes of the files that a stage writes.
+`python benchmarks/scale.py [--recorded] [--gpu-images-per-s X]` measures, and prints the projection. Costs are CPU
+seconds of one process, so that other work on the machine matters little, and bytes of the files that a stage writes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,7 +83,7 @@ def measure(folder: Path, clips: Path | None) -> dict[str, Any]:
         "real": {kind: _checked(part, seconds) for kind, part in real.items()},
         "rates": rates,
     }
-    found["dfdc"] = _projected(seconds, written, starts, rates, found["real"])
+    found["dfdc"] = law.projected(seconds, written, starts, rates, found["real"])
     return found | {"profiles": _profiles(parts[PROFILED])}
 
 
@@ -239,7 +238,7 @@ def _laws(terms: Mapping[str, Sequence[str]], key: str, measured: Sequence[dict[
 
 
 def _checked(part: Mapping[str, Any], seconds: Mapping[str, law.Law]) -> dict[str, dict[str, float]]:
-    """Real clips that the laws were not fitted to: their CPU seconds, and what the laws say; of stages with work there."""
+    """CPU seconds of real clips that the laws were not fitted to, and what they say; for each stage with work there."""
     return {
         stage: {
             "measured_s": part[stage]["seconds"],
@@ -286,54 +285,6 @@ def _rates(folder: Path) -> dict[str, float]:
     return {"score_s": statistics.median(taken), "training_images_per_s": found["images_per_s"]}
 
 
-def _projected(
-    seconds: Mapping[str, law.Law],
-    written: Mapping[str, law.Law],
-    starts: Mapping[str, float],
-    rates: Mapping[str, float],
-    real: Mapping[str, Mapping[str, Mapping[str, float]]],
-) -> dict[str, Any]:
-    """Full DFDC: core-hours and bytes of each stage, counts and core-hours of what the networks do.
-
-    core_hours: by the law; core_hours_as_real: times what real clips took beside what it says of them, those of 1080p
-    where the stage had work there.
-    """
-    dfdc, train = law.DFDC, law.Training()
-    amounts, rows = dfdc.amounts(), dfdc.rows()
-    stages: dict[str, Any] = {}
-    for stage in STAGES:
-        size, by = written[stage].of(rows[stage]), "generated"
-        like = next((real[kind][stage] for kind in _REAL if stage in real.get(kind, {})), None)
-        if like and stage in ("crops", "masks"):  # what a picture's bytes are is up to the picture
-            size, by = rows[stage][law.CROP] * like["bytes"] / like["megapixels"], "real"
-        hours = seconds[stage].of(amounts[stage]) / 3600
-        start = dfdc.parts * starts[stage] / 3600
-        pace = like["measured_s"] / like["law_s"] if like else None
-        stages[stage] = {
-            "core_hours": hours + start,
-            "core_hours_as_real": None if pace is None else hours * pace + start,
-            "bytes": size,
-            "bytes_by": by,
-        }
-    held_out = dfdc.held_out_crops()
-    return {
-        "collection": asdict(dfdc),
-        "training": asdict(train),
-        "stages": stages,
-        "predictions": {
-            "crops": held_out,
-            "networks": train.seeds,
-            "core_hours": held_out * train.seeds * rates["score_s"] / 3600,
-        },
-        "models": {
-            "images": train.images(),
-            "core_hours": train.images() / rates["training_images_per_s"] / 3600,
-            "validated": train.validated(dfdc),
-            "validation_core_hours": train.validated(dfdc) * rates["score_s"] / 3600,
-        },
-    }
-
-
 def _profiles(raw: Path) -> dict[str, Any]:
     """Where each stage's time goes, on a part that it has seen before."""
     return {stage: profiles.shares(action) for stage, action in actions(raw).items()}
@@ -343,10 +294,13 @@ def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--gpu-images-per-s", type=float, help="B7's training rate on your GPU, to project its hours")
+    parser.add_argument("--recorded", action="store_true", help="take what results.json holds, instead of measuring")
     words = parser.parse_args()
-    clips = pages.REPO.parent / "shared/data/clips"
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), clips if clips.is_dir() else None)
+    if words.recorded:
+        found = pages.results()["scale"]["found"]
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            found = measure(Path(folder), pages.clips())
     print(pages.laws(found), pages.projection(found, words.gpu_images_per_s), pages.profiles(found), sep="\n")
 
 

@@ -123,3 +123,22 @@ def test_a_profile_s_shares_are_of_the_whole() -> None:
     found = profiles.shares(lambda: sorted(sum(range(n)) for n in range(3000)))
     assert sum(found.values()) == pytest.approx(1)
     assert max(found, key=lambda name: found[name]) == "sum"
+
+
+def test_a_projection_adds_the_jobs_starts_and_goes_at_the_pace_of_real_clips() -> None:
+    seconds = {stage: law.Law({law.VIDEO: 3.6}, 1, 0, 4) for stage in law.SECONDS}
+    written = {stage: law.Law({law.JOB: 1000}, 1, 0, 4) for stage in law.SECONDS}
+    starts = dict.fromkeys(law.SECONDS, 7.2)
+    real = {"1080p": {"crops": {"measured_s": 6, "law_s": 4, "bytes": 5e5, "megapixels": 2}}}
+    found = law.projected(seconds, written, starts, {"score_s": 0.36, "training_images_per_s": 0.5}, real)
+    assert found["stages"]["bboxes"] == {
+        "core_hours": pytest.approx(19.154 + 0.1),
+        "core_hours_as_real": None,
+        "bytes": 50_000,
+        "bytes_by": "generated",
+    }
+    crops = found["stages"]["crops"]
+    assert crops["core_hours_as_real"] == pytest.approx(1.5 * 119.154 + 0.1)
+    assert crops["bytes"] == pytest.approx(3_574_620 * 0.128 * 250_000)
+    assert found["models"]["core_hours"] == pytest.approx(24e6 / 0.5 / 3600)
+    assert found["predictions"]["core_hours"] == pytest.approx(214_470 * 5 * 0.36 / 3600)
