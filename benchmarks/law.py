@@ -172,9 +172,9 @@ def projected(
 
     core_hours: by the law; core_hours_as_real: times what real clips took beside what it says of them.
 
-    seconds, written: the laws; starts: CPU seconds of a job's start; rates: score_s, CPU seconds of a crop's score by one
-    network, and training_images_per_s, on one core; real: kind of real clips, the most like DFDC's first, to stage to
-    measured_s, law_s, bytes and megapixels of images.
+    seconds, written: the laws; starts: CPU seconds of a job's start; rates: score_s, CPU seconds of a crop's score by
+    one network, and training_images_per_s, on one core; real: kind of real clips, the most like DFDC's first, to stage
+    to measured_s, law_s, bytes and megapixels of images.
     """
     train = Training()
     amounts, rows = DFDC.amounts(), DFDC.rows()

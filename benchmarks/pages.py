@@ -189,7 +189,7 @@ def laws(scale: Any) -> str:
     for stage, law in scale["seconds"].items():
         row = [
             f"`{stage}`",
-            " + ".join(f"{cost * 1000:.2g} per {term}" for term, cost in law["costs"].items() if cost > 0),
+            " + ".join(f"{number(cost * 1000)} per {term}" for term, cost in law["costs"].items() if cost > 0),
             f"{scale['starts_s'][stage]:.1f} s",
             f"{law['r2']:.3f}",
             f"{law['worst']:.0%}",
@@ -207,7 +207,7 @@ def size_laws(scale: Any) -> str:
     rows = [
         (
             f"`{stage}`",
-            " + ".join(f"{cost:.2g} per {term}" for term, cost in law["costs"].items() if cost > 0),
+            " + ".join(f"{number(cost)} per {term}" for term, cost in law["costs"].items() if cost > 0),
             f"{law['r2']:.3f}",
             f"{law['worst']:.0%}",
         )
@@ -228,7 +228,7 @@ def projection(scale: Any, gpu_images_per_s: float | None = None) -> str:
     rows = [("raw videos", "", "", "", size, f"{videos:,} videos in {of['parts']} parts")]
     stages = dfdc["stages"].values()
     for stage, one in dfdc["stages"].items():
-        told = f"{3600 * one['core_hours'] / videos:.2g} CPU s a video by the law; bytes of {one['bytes_by']} clips"
+        told = f"{number(3600 * one['core_hours'] / videos)} CPU s a video by the law; bytes of {one['bytes_by']} clips"
         real = number(one["core_hours_as_real"])
         rows.append((f"`{stage}`", number(one["core_hours"]), real, "", gigabytes(one["bytes"]), told))
     whole = sum(one["core_hours"] for one in stages)

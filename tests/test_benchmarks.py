@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import os
@@ -114,7 +115,7 @@ def test_hours_of_a_gpu_are_told_only_where_a_rate_is_known() -> None:
         },
     }
     plain, known = pages.projection(scale), pages.projection(scale, 100)
-    assert "| `index` | 0.25 | 0.5 |  | 5 MB | 2.2e+02 CPU s a video by the law; bytes of real clips |" in plain
+    assert "| `index` | 0.25 | 0.5 |  | 5 MB | 225 CPU s a video by the law; bytes of real clips |" in plain
     assert f"| `models`, training | 100 |  | {pages.NOT_MEASURED} |" in plain
     assert "| `models`, training | 100 |  | 2 |" in known
 
@@ -142,3 +143,10 @@ def test_a_projection_adds_the_jobs_starts_and_goes_at_the_pace_of_real_clips() 
     assert crops["bytes"] == pytest.approx(3_574_620 * 0.128 * 250_000)
     assert found["models"]["core_hours"] == pytest.approx(24e6 / 0.5 / 3600)
     assert found["predictions"]["core_hours"] == pytest.approx(214_470 * 5 * 0.36 / 3600)
+
+
+def test_every_section_is_there() -> None:
+    for place in run.SECTIONS.values():
+        module, _, function = place.partition(".")
+        tree = ast.parse((REPO / f"benchmarks/{module}.py").read_text())
+        assert function in [found.name for found in tree.body if isinstance(found, ast.FunctionDef)], place
