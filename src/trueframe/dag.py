@@ -39,7 +39,7 @@ class Stage:
     """units: part, train part, one, seed, or seed and part; outputs: name to path, `{unit}` standing for the unit.
 
     A path with `{rank}` stands for several files, numbered from 1: as many as models.keep says. reads_withdrawn: a unit
-    is told what is withdrawn in its part.
+    is told what is withdrawn in its part. finds_faces: its record tells by which library and device.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Stage:
     inputs: tuple[Input, ...] = ()
     reads_raw: bool = False
     reads_withdrawn: bool = False
+    finds_faces: bool = False
 
     def ranked(self, name: str) -> bool:
         """Whether an output is several files."""
@@ -66,9 +67,10 @@ def _part_stage(
     inputs: tuple[Input, ...],
     raw: bool = False,
     withdrawn: bool = False,
+    faces: bool = False,
 ) -> Stage:
     paths = {output: f"data/{name}/{{unit}}.{suffix}" for output, suffix in outputs.items()}
-    return Stage(name, units, paths, f"data/{name}/{{unit}}.json", inputs, raw, withdrawn)
+    return Stage(name, units, paths, f"data/{name}/{{unit}}.json", inputs, raw, withdrawn, faces)
 
 
 _INDEX = Input("index", "index", "table", "same")
@@ -78,7 +80,9 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         _part_stage("index", "part", {"table": "parquet"}, (), raw=True, withdrawn=True),
-        _part_stage("bboxes", "part", {"boxes": "parquet", "videos": "videos.parquet"}, (_INDEX,), raw=True),
+        _part_stage(
+            "bboxes", "part", {"boxes": "parquet", "videos": "videos.parquet"}, (_INDEX,), raw=True, faces=True
+        ),
         _part_stage(
             "crops",
             "part",
@@ -90,7 +94,7 @@ STAGES: dict[str, Stage] = {
             ),
             raw=True,
         ),
-        _part_stage("landmarks", "train part", {"points": "parquet"}, (_INDEX, _CROPS)),
+        _part_stage("landmarks", "train part", {"points": "parquet"}, (_INDEX, _CROPS), faces=True),
         _part_stage("masks", "train part", {"archive": "zip", "table": "parquet"}, (_INDEX, _CROPS)),
         Stage(
             "folds",

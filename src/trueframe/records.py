@@ -50,7 +50,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Record:
-    """A unit's record. environment is told, and no reason to run again."""
+    """A unit's record. environment is told, and no reason to run again; a unit that finds faces tells there by what."""
 
     stage: str
     unit: str

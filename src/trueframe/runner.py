@@ -68,12 +68,22 @@ def run_unit(
             (workspace.root / entry.record_path(unit)).unlink(missing_ok=True)
             for path in temporary:
                 publish(workspace.root / path)
-            record = records.Record(stage, unit, recipe, made, records.environment(workspace.root))
+            environment = records.environment(workspace.root) | _detector(entry, device)
+            record = records.Record(stage, unit, recipe, made, environment)
             record.write(workspace.root / entry.record_path(unit))
         shutil.rmtree(kept, ignore_errors=True)
         tracker.finished(record)
     progress.say("done: " + ", ".join(f"{Path(path).name} {output.items} items" for path, output in made.items()))
     return True
+
+
+def _detector(entry: Stage, device: str) -> dict[str, str]:
+    """What found the faces, where the stage finds any: OpenVINO and torch don't agree to the last bit."""
+    if not entry.finds_faces:
+        return {}
+    from trueframe import faces
+
+    return {"detector": faces.backend(device)}
 
 
 def _one_or_all(entry: Stage, name: str, paths: Sequence[Path]) -> Any:

@@ -19,7 +19,7 @@ rule predictions_unit:
         "../envs/trueframe.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=5000,
         gpu=1,
     params:
         unit=lambda w: f"{w.seed}/{w.part}",

@@ -1,4 +1,4 @@
-"""Pillow's bicubic resize of 8-bit images, byte for byte, some three times as fast.
+"""Pillow's bicubic resize of 8-bit images, byte for byte, several times as fast.
 
 The DFDC winner shrank frames by it before the search, and other filters move the boxes. What Pillow computes: per axis
 a filter of fixed-point weights (22 bits), first along the rows, rounded to bytes, then along the columns. (Pillow 13
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 _BITS = 22  # 32 less 8 of a byte and 2 for the filter's overshoot, as Pillow has it
 _SHARPNESS = -0.5  # of the cubic
-_ROWS = 64  # turned together, so that the inner loop runs over neighbours: what a vector register holds of bytes
 
 
 @njit(cache=True, nogil=True)
@@ -48,45 +48,41 @@ def _weights(size: int, new_size: int) -> tuple[NDArray[np.int32], NDArray[np.in
     return starts, counts, weights
 
 
-@njit(cache=True, nogil=True)
 def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """An RGB image, contiguous uint8 of shape (rows, columns, 3), at the size (height, width, 3)."""
     rows, columns, _ = image.shape
-    flat = image.reshape(rows, columns * 3)
-    narrow = np.empty((rows, width * 3), np.uint8)
-    starts, counts, weights = _weights(columns, width)
-    turned = np.zeros((columns * 3, _ROWS), np.uint8)
-    made = np.empty((width * 3, _ROWS), np.uint8)
-    sums = np.empty((3, _ROWS), np.int32)
-    for top in range(0, rows, _ROWS):
-        count = min(_ROWS, rows - top)
-        for x in range(columns * 3):
-            for row in range(count):
-                turned[x, row] = flat[top + row, x]
-        for new in range(width):
-            sums[:] = 1 << (_BITS - 1)
-            for step in range(counts[new]):
-                weight = weights[new, step]
-                at = (starts[new] + step) * 3
-                for channel in range(3):
-                    for row in range(_ROWS):
-                        sums[channel, row] += weight * np.int32(turned[at + channel, row])
-            for channel in range(3):
-                for row in range(_ROWS):
-                    made[new * 3 + channel, row] = min(max(sums[channel, row] >> _BITS, 0), 255)
-        for row in range(count):
-            for x in range(width * 3):
-                narrow[top + row, x] = made[x, row]
-    starts, counts, weights = _weights(rows, height)
-    out = np.empty((height, width * 3), np.uint8)
-    line = np.empty(width * 3, np.int32)
-    for new in range(height):
-        line[:] = 1 << (_BITS - 1)
-        for step in range(counts[new]):
-            weight = weights[new, step]
-            source = narrow[starts[new] + step]
-            for x in range(width * 3):
-                line[x] += weight * np.int32(source[x])
-        for x in range(width * 3):
-            out[new, x] = min(max(line[x] >> _BITS, 0), 255)
-    return out.reshape(height, width, 3)
+    # Turned, neighbours in memory have the same weights, which is what vector registers are for.
+    turned = _turned(image.reshape(rows, columns * 3))
+    narrow = _turned(_weighted(turned, *_weights(columns, width), 3))
+    return _weighted(narrow, *_weights(rows, height), 1).reshape(height, width, 3)
+
+
+def _turned(lines: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.transpose(lines), np.uint8)
+
+
+@njit(cache=True, nogil=True)
+def _weighted(
+    lines: NDArray[np.uint8],
+    starts: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    step: int,
+) -> NDArray[np.uint8]:
+    """New lines as weighted sums of old ones. step: the lines of a pixel: one for each channel, or one for all."""
+    length = lines.shape[1]
+    out = np.empty((len(starts) * step, length), np.uint8)
+    sums = np.empty(length, np.int32)
+    for new in range(len(starts)):
+        for channel in range(step):
+            for x in range(length):
+                sums[x] = 1 << (_BITS - 1)
+            for place in range(counts[new]):
+                weight = weights[new, place]
+                line = lines[(starts[new] + place) * step + channel]
+                for x in range(length):
+                    sums[x] += weight * np.int32(line[x])
+            made = out[new * step + channel]
+            for x in range(length):
+                made[x] = min(max(sums[x] >> _BITS, 0), 255)
+    return out

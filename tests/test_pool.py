@@ -1,0 +1,95 @@
+"""Work shared out: by processes, item by item, and by threads, results ahead of whoever takes them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trueframe import pool
+
+
+def after(item: tuple[float, Path | None]) -> tuple[float, int, str | None]:
+    """Waits as long as the item says, and leaves a trace."""
+    seconds, trace = item
+    time.sleep(seconds)
+    if trace is not None:
+        trace.touch()
+    return seconds, os.getpid(), os.environ.get("OMP_NUM_THREADS")
+
+
+def failing(item: int) -> int:
+    if item == 3:
+        raise ValueError("the third")
+    return item
+
+
+def test_results_come_in_the_order_of_the_items_from_processes_that_stay() -> None:
+    items = [(seconds, None) for seconds in (0.3, 0.0, 0.1, 0.0, 0.0, 0.2, 0.0, 0.0)]
+    found = list(pool.ordered(after, items, 2))
+    assert [seconds for seconds, *_ in found] == [seconds for seconds, _ in items]
+    assert len({process for _, process, _ in found} | {os.getpid()}) == 3
+    assert {threads for *_, threads in found} == {"1"}
+    assert {process for _, process, _ in pool.ordered(after, items[1:3], 1)} == {os.getpid()}
+
+
+def test_a_long_item_does_not_keep_the_others_waiting_and_results_that_wait_are_few(tmp_path: Path) -> None:
+    traces = [tmp_path / str(number) for number in range(40)]
+    items = [(1.5, traces[0]), *((0.0, trace) for trace in traces[1:])]
+    results = pool.ordered(after, items, 2)
+    next(results)
+    # While the first took its time the other worker went on, but no further than results may wait.
+    assert 8 < sum(trace.exists() for trace in traces) <= 2 * 8 + 1
+    assert len(list(results)) == 39
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_is_raised_where_its_result_would_be(workers: int) -> None:
+    results = pool.ordered(failing, range(6), workers)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="the third"):
+        next(results)
+
+
+def counted(item: int) -> Iterator[tuple[int, int]]:
+    for step in range(item):
+        yield item, step
+    if item == 3:
+        raise ValueError("the third")
+
+
+def test_threads_fill_what_is_taken_in_order() -> None:
+    found = [list(of_item) for of_item in pool.streams(counted, [2, 0, 5, 1], 2)]
+    assert found == [[(item, step) for step in range(item)] for item in (2, 0, 5, 1)]
+
+
+def test_an_error_in_a_thread_comes_after_the_results_before_it() -> None:
+    streams = pool.streams(counted, [1, 3, 2], 2)
+    assert list(next(streams)) == [(1, 0)]
+    broken = next(streams)
+    assert [next(broken) for _ in range(3)] == [(3, 0), (3, 1), (3, 2)]
+    with pytest.raises(ValueError, match="the third"):
+        next(broken)
+
+
+def test_threads_go_two_results_ahead_and_end_when_nobody_takes_any_more() -> None:
+    made: list[int] = []
+
+    def endless(item: int) -> Iterator[int]:
+        while True:
+            made.append(item)
+            yield item
+
+    before = threading.active_count()
+    streams = pool.streams(endless, range(5), 3)
+    first = next(streams)
+    assert [next(first) for _ in range(4)] == [0] * 4
+    time.sleep(0.5)
+    assert made.count(0) <= 6
+    assert max(made.count(item) for item in (1, 2)) <= 2
+    streams.close()
+    assert threading.active_count() <= before
