@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-import reference_decoding as reference
+import reference
 from beside import Comparison, compare
 
 import videos

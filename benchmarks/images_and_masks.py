@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import real_crops
-import reference_images_and_masks as reference
+import reference
 from beside import Comparison, alternating, compare
 from skimage import data as pictures
 

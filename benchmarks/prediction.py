@@ -13,7 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-import reference_prediction
+import reference
 import timm
 import torch
 from beside import Comparison, alternating
@@ -55,7 +55,7 @@ def gpu(folder: Path, clips: Path | None = None, videos: int = 20) -> list[Compa
     taken = alternating(
         {
             "ours": lambda: ours(crops, found, section, workers=8),
-            "reference": lambda: reference_prediction.scores(plain, of_video, SIZE_PX, "cuda"),
+            "reference": lambda: reference.scores(plain, of_video, SIZE_PX, "cuda"),
         }
     )
     rate = 60 * videos / statistics.median(taken["ours"])
@@ -76,10 +76,8 @@ def _backends(
     pngs = write(crops, clips, count)
     net = calibrated(encoder, pngs)
     plain = contiguous(net)
-    expected = reference_prediction.scores([plain], [pngs], SIZE_PX)[0][0]
-    actions: dict[str, Callable[[], object]] = {
-        "reference": lambda: reference_prediction.scores([plain], [pngs], SIZE_PX)
-    }
+    expected = reference.scores([plain], [pngs], SIZE_PX)[0][0]
+    actions: dict[str, Callable[[], object]] = {"reference": lambda: reference.scores([plain], [pngs], SIZE_PX)}
     shifts = {}
     for backend, precision in choices:
         section = _section(backend, precision)
@@ -123,12 +121,12 @@ def ours(
 
 
 def write(path: Path, clips: Path | None, count: int) -> list[bytes]:
-    """An archive of crops from the middle of real clips, else of a portrait; returns their PNGs."""
-    pngs = [images.png(picture) for picture in _pictures(clips, count)]
+    """An archive of crops from the middle of real clips, else of a portrait, as ours has them; returns their PNGs."""
+    found = _pictures(clips, count)
     with archive.Writer(path) as writer:
-        for number, png in enumerate(pngs):
-            writer.add(archive.member_name("video.mp4", number, 0), png)
-    return pngs
+        for number, picture in enumerate(found):
+            writer.add(archive.member_name("video.mp4", number, 0, images.CROP), images.webp(picture))
+    return [images.png(picture) for picture in found]
 
 
 def _pictures(clips: Path | None, count: int) -> list[NDArray[np.uint8]]:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 import real_crops
-import reference_training
+import reference
 import timm
 import torch
 from beside import Comparison, alternating, compare
@@ -40,6 +40,8 @@ _PARTS = ("train/a", "train/b")
 _PER_LABEL = 32
 _SIZE_PX = 380
 _FOLD = {"train/a": 0, "train/b": 1}
+# timm's name, pixels, crops in a batch, batches
+NETWORKS = (("efficientnet_b0", 224, 8, 8), ("tf_efficientnet_b7.ns_jft_in1k", _SIZE_PX, 2, 4))
 
 
 @dataclass
@@ -177,17 +179,23 @@ def throughput(
     models.DataLoader = Waited
     rates, waits = [], []
     for _ in range(ROUNDS):
-        reference = bare(section, steps - 1, device)
+        plain = bare(section, steps - 1, device)
         rate, wait = ours(section, found, 8 if device == "cuda" else 2, device)
-        rates.append((rate, reference))
+        rates.append((rate, plain))
         waits.append(wait)
     return {
         "images_per_s": statistics.median(rate for rate, _ in rates),
-        "reference_images_per_s": statistics.median(reference for _, reference in rates),
-        "ratio": statistics.median(rate / reference for rate, reference in rates),
+        "reference_images_per_s": statistics.median(plain for _, plain in rates),
+        "ratio": statistics.median(rate / plain for rate, plain in rates),
         "waiting": statistics.median(waits),
         "what": f"{encoder} at {size_px} px, batches of {batch}, {precision}, {device}",
     }
+
+
+def trainings(folder: Path, clips: Path | None) -> list[dict[str, Any]]:
+    """The throughput of a small and of the winner's network, on made-up crops, which cost as much as real ones."""
+    del clips
+    return [throughput(folder, *network) for network in NETWORKS]
 
 
 def loading(folder: Path, clips: Path | None = None) -> dict[str, float]:
@@ -222,7 +230,7 @@ def measure(folder: Path, clips: Path | None) -> list[Comparison]:
     """The loader's work for training crops, beside the plain use of OpenCV and albumentations on PNGs of the same."""
     found = []
     for what, (crops, items, rows) in _loaders(folder, clips).items():
-        plain = reference_training.Loader(_SIZE_PX)
+        plain = reference.Loader(_SIZE_PX)
         files = [images.png(crops.image(row), (cv2.IMWRITE_PNG_COMPRESSION, 1)) for row in rows]
         ours = partial(_batch, items, rows)
         assert ours().shape == plain.batch(files).transpose(0, 2, 3, 1).shape
