@@ -19,6 +19,8 @@ from workspaces import REPO, TINY, call, edit_params, planned, stages
 
 # Where a neighbour of the value would be refused, or would mean the same.
 OTHERS: dict[str, Any] = {
+    "predictions.backend": "compiled",
+    "predictions.precision": "bfloat16",
     "folds.method": "original",
     "folds.count": 3,
     "models.encoder": "test_resnet",

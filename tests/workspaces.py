@@ -31,6 +31,8 @@ TINY = {
     "models.keep": 2,
     "models.batch_size": 4,
     "models.validation_every_n_frames": 10,
+    # OpenVINO converts a network anew in each job, which takes seconds; tests/test_backends.py is about it.
+    "predictions.backend": "torch",
     "predictions.train_folds": "held_out",
 }
 # An unpacked file of the project's that git tracks, or would.
