@@ -1,7 +1,7 @@
 """Finding faces: MTCNN on frames brought to the scale at which they are searched.
 
-On a CPU the nets are OpenVINO's and a process searches image by image; on a GPU they are torch's, for many images of a
-size at once. Either way a face depends on its own image alone.
+On a CPU the nets are OpenVINO's and a process searches image by image, so a face depends on its own image alone. On a
+GPU they are torch's, for many images of a size at once: which ones share a batch may show in the last bits.
 """
 
 from __future__ import annotations
