@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import pickle
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +99,31 @@ def test_sums_of_an_image_may_pass_32_bits() -> None:
     white = np.full((4200, 4200, 3), 255, np.uint8)  # 4.5e9 a channel
     window = np.array([(4100, 4100, 4200, 4200)])
     np.testing.assert_array_equal(area.cuts(area.sums_of(white), window, 24), np.float32(127.5 * 0.0078125))
+
+
+def test_the_weights_are_what_torch_reads() -> None:
+    data = weights.read()
+    for net, module in zip(weights.NETS, (mtcnn.PNet, mtcnn.RNet, mtcnn.ONet), strict=True):
+        theirs = {name: value.numpy() for name, value in module().state_dict().items()}
+        ours = weights.of(data, net)
+        assert set(ours) == set(theirs)
+        assert all(np.array_equal(ours[name], value) for name, value in theirs.items())
+
+
+class Call:
+    """Pickles as a call of a function."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("true",)
+
+
+@pytest.mark.parametrize("content", [Call(), {"a": 1}, OrderedDict(a=Call())])
+def test_a_pickle_of_anything_else_than_tensors_is_refused(content: Any) -> None:
+    machine = {"little_endian": True}
+    data = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, machine, content, []))
+    for wrong in (data, pickle.dumps(content)):
+        with pytest.raises(pickle.UnpicklingError):
+            weights.parsed(wrong)
 
 
 @pytest.mark.parametrize(("net", "side"), [("pnet", 12), ("pnet", 53), ("rnet", 24), ("onet", 48)])

@@ -26,6 +26,24 @@ def test_stages_that_do_without_torch_do_not_import_it(stage: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
+def test_a_search_for_faces_on_a_cpu_does_without_torch() -> None:
+    code = (
+        "import ctypes, sys, numpy\n"
+        "from trueframe import devices, faces\n"
+        "there = ctypes.CDLL\n"
+        "def absent(name): raise OSError(name)\n"
+        "ctypes.CDLL = absent\n"
+        "device = devices.resolved('auto')\n"
+        "ctypes.CDLL = there\n"
+        "nets = faces.nets(device, faces.read_weights())\n"
+        "grey = faces.picture(numpy.full((60, 80, 3), 99, numpy.uint8), 1.0)\n"
+        "faces.find(nets, [grey], (0.6, 0.7, 0.7), 20)\n"
+        "print(device, faces.backend(device).partition(' ')[0], 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "cpu openvino False\n"
+
+
 def _cpu_s(*words: str, cwd: Path) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     call(cwd, *words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -46,6 +47,27 @@ def break_off(root: Path, error: type[BaseException], *numbers: int) -> None:
     with suppress(error), started(root, []) as tracker:
         tell(tracker, *numbers)
         raise error
+
+
+def test_a_copied_workspace_keeps_its_files_and_writes_none_into_the_other(tmp_path: Path, database: Path) -> None:
+    (tmp_path / "first").mkdir()
+    first, copy = mlflow_stores.workspace(tmp_path / "first", database), tmp_path / "the copy"
+    with started(first, []) as tracker:
+        tracker.finished(trainings.finish(first, 111, trainings.recipe(first)))
+    before = sorted((first / "mlruns").rglob("*"))
+    shutil.copytree(first, copy)
+    lines: list[str] = []
+    with started(copy, lines, seed=555) as tracker:
+        tracker.finished(trainings.finish(copy, 555, trainings.recipe(copy)))
+    assert lines == []
+    assert sorted((first / "mlruns").rglob("*")) == before
+    shutil.rmtree(first)
+    assert len(versions(copy)) == 2
+    for number, version in enumerate(versions(copy)):
+        assert version.source == (copy / "mlruns" / version.run_id / "artifacts/model").as_uri()
+        (tmp_path / str(number)).mkdir()
+        mlflow_stores.client(copy).download_artifacts(version.run_id, "model", tmp_path / str(number))
+        assert (tmp_path / str(number) / "model/MLmodel").is_file()
 
 
 def test_a_training_is_a_run_with_its_recipe_and_its_epochs(root: Path) -> None:

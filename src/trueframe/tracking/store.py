@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from trueframe.errors import UserError
+from trueframe.tracking import moved
 
 EXPERIMENT = "trueframe"
 DIGEST, SEED = "recipe_digest", "trueframe.seed"  # tags: what was trained
@@ -62,6 +63,8 @@ class Store:
         with lock(workspace):  # the first to come makes a database's tables; two at once would trip over each other
             client = MlflowClient(uri)
             found = client.get_experiment_by_name(EXPERIMENT)
+            if found and place and _left_behind(found.artifact_location, place):
+                moved.follow(workspace / DATABASE, found.artifact_location, place)
             number = found.experiment_id if found else client.create_experiment(EXPERIMENT, artifact_location=place)
         return cls(client, uri, str(number))
 
@@ -113,6 +116,11 @@ class Patience:
                 self._say(f"{trouble(error)}; the work goes on without it")
             self._told = True
             return None
+
+
+def _left_behind(location: str, place: str) -> bool:
+    """Whether our folder's name stands at another place; what a person chose by hand has other names."""
+    return location != place and location.startswith("file:") and location.endswith(f"/{ARTIFACTS}")
 
 
 def _having(tags: Mapping[str, str]) -> str:
