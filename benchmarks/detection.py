@@ -35,7 +35,7 @@ def measure(folder: Path, clips: Path | None) -> list[Comparison]:
     settings = params.load(REPO / "presets/dfdc.yaml")
     made = folder / "detection.mp4"
     videos.write(made, 200, 1920, 1080)
-    nets = faces.nets(faces.CPU, faces.read_weights())
+    nets = faces.nets(faces.CPU)
     found = []
     crops: list[Any] = []
     for path in [made, *(sorted(clips.glob("*/*/*.mp4")) if clips else ())]:

@@ -53,7 +53,7 @@ PROFILED = -1
 SECTION = params.load(pages.REPO / "presets/dfdc.yaml")
 NETWORK, SIZE_PX, SCORED = "tf_efficientnet_b7", 380, 8
 # What a stage's process does before its first video: libraries, and compiled nets.
-_NETS = "from trueframe import cli, faces; faces.nets('cpu', faces.read_weights())"
+_NETS = "from trueframe import cli, faces; faces.nets('cpu')"
 STARTS = {
     "index": "from trueframe import cli, video; from trueframe.stages import index",
     "bboxes": _NETS,

@@ -324,7 +324,7 @@ def test_mtcnn_finds_the_face_of_the_portrait_at_any_scale() -> None:
 
     thresholds = (0.85, 0.95, 0.95)
     image = astronaut()  # 512 × 512, its face some 85 wide, around (226, 130)
-    nets = faces.nets("cpu", faces.read_weights())
+    nets = faces.nets("cpu")
 
     def find(image: Any, scale: float) -> faces.Faces:
         return faces.find(nets, [faces.picture(image, scale)], thresholds, 20)[0]
@@ -364,7 +364,7 @@ def test_boxes_and_points_are_told_in_pixels_of_the_image_that_was_given(monkeyp
 def test_images_without_a_face_or_too_small_for_one_have_none() -> None:
     from trueframe import faces
 
-    nets = faces.nets("cpu", faces.read_weights())
+    nets = faces.nets("cpu")
     grey = np.full((60, 80, 3), 128, np.uint8)
     for image, scale, smallest in (
         (grey, 1.0, 20),

@@ -36,7 +36,7 @@ def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 @functools.cache
 def openvino() -> nets.OpenvinoNets:
-    return nets.OpenvinoNets(weights.read())
+    return nets.OpenvinoNets()
 
 
 @functools.cache
@@ -102,10 +102,9 @@ def test_sums_of_an_image_may_pass_32_bits() -> None:
 
 
 def test_the_weights_are_what_torch_reads() -> None:
-    data = weights.read()
-    for net, module in zip(weights.NETS, (mtcnn.PNet, mtcnn.RNet, mtcnn.ONet), strict=True):
+    for net, module in (("pnet", mtcnn.PNet), ("rnet", mtcnn.RNet), ("onet", mtcnn.ONet)):
         theirs = {name: value.numpy() for name, value in module().state_dict().items()}
-        ours = weights.of(data, net)
+        ours = weights.read(net)
         assert set(ours) == set(theirs)
         assert all(np.array_equal(ours[name], value) for name, value in theirs.items())
 

@@ -35,7 +35,7 @@ def test_a_search_for_faces_on_a_cpu_does_without_torch() -> None:
         "ctypes.CDLL = absent\n"
         "device = devices.resolved('auto')\n"
         "ctypes.CDLL = there\n"
-        "nets = faces.nets(device, faces.read_weights())\n"
+        "nets = faces.nets(device)\n"
         "grey = faces.picture(numpy.full((60, 80, 3), 99, numpy.uint8), 1.0)\n"
         "faces.find(nets, [grey], (0.6, 0.7, 0.7), 20)\n"
         "print(device, faces.backend(device).partition(' ')[0], 'torch' in sys.modules)"

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from trueframe import devices
 from trueframe.devices import CPU, CUDA
-from trueframe.mtcnn import bicubic, cascade, weights
+from trueframe.mtcnn import bicubic, cascade
 from trueframe.mtcnn import nets as mtcnn_nets
 from trueframe.mtcnn.cascade import Faces
 from trueframe.mtcnn.nets import Nets
 
-__all__ = ["Faces", "Nets", "Picture", "backend", "find", "nets", "picture", "read_weights"]
-
-read_weights = weights.read
+__all__ = ["Faces", "Nets", "Picture", "backend", "find", "nets", "picture"]
 
 
 def backend(device: str) -> str:
@@ -32,9 +30,9 @@ def backend(device: str) -> str:
     return f"{library} {importlib.metadata.version(library)} {device}"
 
 
-def nets(device: str, data: bytes) -> Nets:
-    """The nets of a device ("cpu" or "cuda"), the same ones each time in this process. data: read_weights()."""
-    return mtcnn_nets.cpu(data) if device == CPU else mtcnn_nets.cuda()
+def nets(device: str) -> Nets:
+    """The nets of a device ("cpu" or "cuda"), the same ones each time in this process."""
+    return mtcnn_nets.cpu() if device == CPU else mtcnn_nets.cuda()
 
 
 @dataclass(frozen=True)

@@ -52,13 +52,13 @@ class Nets(Protocol):
 class OpenvinoNets:
     """On the CPU, by one thread."""
 
-    def __init__(self, data: bytes) -> None:
-        """data: weights.read."""
+    def __init__(self) -> None:
+        """Takes half a second."""
         import openvino
 
         core = openvino.Core()
         self._pnet, self._rnet, self._onet = (
-            core.compile_model(build(weights.of(data, net)), "CPU", _SETTINGS).create_infer_request()
+            core.compile_model(build(weights.read(net)), "CPU", _SETTINGS).create_infer_request()
             for net, build in (("pnet", _pnet), ("rnet", _rnet), ("onet", _onet))
         )
 
@@ -211,9 +211,9 @@ def _array(tensor: torch.Tensor) -> Floats:
 
 
 @functools.cache
-def cpu(data: bytes) -> OpenvinoNets:
-    """The nets of these weights on this process's CPU."""
-    return OpenvinoNets(data)
+def cpu() -> OpenvinoNets:
+    """The nets on this process's CPU."""
+    return OpenvinoNets()
 
 
 @functools.cache

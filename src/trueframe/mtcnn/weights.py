@@ -1,4 +1,4 @@
-"""facenet-pytorch's weights of the three nets, as bytes that any process can be handed.
+"""facenet-pytorch's weights of the three nets.
 
 They lie in torch's format of before version 1.6: four pickles (a magic number, a version, the writer's machine, the
 tensors' shapes), a pickled list of storage keys, then every storage's length and its values. They are read here without
@@ -18,35 +18,23 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 
-NETS = ("pnet", "rnet", "onet")
 Weights = Mapping[str, NDArray[np.float32]]
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 
 
-def read() -> bytes:
-    """All tensors, named `<net>.<layer>`, as safetensors."""
+def read(net: str) -> Weights:
+    """The tensors of "pnet", "rnet" or "onet" by layer."""
     package = importlib.util.find_spec("facenet_pytorch")
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError("facenet_pytorch")
-    folder = Path(package.submodule_search_locations[0]) / "data"
-    tensors = {
-        f"{net}.{name}": value for net in NETS for name, value in parsed((folder / f"{net}.pt").read_bytes()).items()
-    }
-    return safetensors.numpy.save(tensors)
+    return parsed(Path(package.submodule_search_locations[0], "data", f"{net}.pt").read_bytes())
 
 
-def of(data: bytes, net: str) -> Weights:
-    """The tensors of one net by layer."""
-    found = safetensors.numpy.load(data)
-    return {name.partition(".")[2]: value for name, value in found.items() if name.startswith(f"{net}.")}
-
-
-def parsed(data: bytes) -> dict[str, NDArray[np.float32]]:
+def parsed(data: bytes) -> Weights:
     """The float32 tensors of a state dict that torch wrote in its old format, contiguous. Raises pickle.UnpicklingError
     for anything else.
     """

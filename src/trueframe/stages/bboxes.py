@@ -41,7 +41,7 @@ def run(
     sources = {row["video"]: _source(row, rows) for row in rows}
     searched = [row for row in rows if sources[row["video"]] == row["video"]]
     found: dict[str, Result] = {}
-    if searched:  # a part without a usable video does without torch, which takes seconds
+    if searched:  # a part without a usable video does without the nets
         with tools.progress.task(len(searched), "videos") as advance:
             search = _Search(raw, params, unit.partition("/")[0])
             for row, result in zip(searched, _results(search, searched, tools), strict=True):
@@ -140,21 +140,18 @@ class _Search:
 
 def _results(search: _Search, rows: list[Row], tools: Tools) -> Iterator[Result]:
     """The result of each video: on a CPU by a pool, on a GPU by this process while others decode."""
+    device = devices.resolved(tools.device)
+    if device == devices.CPU:
+        yield from pool.ordered(functools.partial(_on_cpu, search), rows, tools.workers)
+    else:
+        yield from _in_batches(search, device, rows, tools.workers)
+
+
+def _on_cpu(search: _Search, row: Row) -> Result:
+    """A video's result, one frame in memory at a time."""
     from trueframe import faces  # imports what takes seconds, so only where faces are searched
 
-    device = devices.resolved(tools.device)
-    weights = faces.read_weights()
-    if device == devices.CPU:
-        yield from pool.ordered(functools.partial(_on_cpu, search, weights), rows, tools.workers)
-    else:
-        yield from _in_batches(search, faces.nets(device, weights), rows, tools.workers)
-
-
-def _on_cpu(search: _Search, weights: bytes, row: Row) -> Result:
-    """A video's result, one frame in memory at a time."""
-    from trueframe import faces
-
-    nets = faces.nets(devices.CPU, weights)
+    nets = faces.nets(devices.CPU)
     numbers: list[int] = []
     seen: list[faces.Faces] = []
     broken = ""
@@ -167,10 +164,12 @@ def _on_cpu(search: _Search, weights: bytes, row: Row) -> Result:
     return search.result(row, numbers, seen, broken)
 
 
-def _in_batches(search: _Search, nets: faces.Nets, rows: list[Row], workers: int) -> Iterator[Result]:
+def _in_batches(search: _Search, device: str, rows: list[Row], workers: int) -> Iterator[Result]:
     """Each video's result, by nets in this process. Threads decode ahead; a batch holds frames of one video alone, so
     that it is the same whoever decodes.
     """
+
+    from trueframe import faces
 
     def batches(row: Row) -> Iterator[tuple[list[int], list[faces.Picture], str]]:
         numbers: list[int] = []
@@ -187,6 +186,7 @@ def _in_batches(search: _Search, nets: faces.Nets, rows: list[Row], workers: int
             broken = str(error)
         yield numbers, pictures, broken
 
+    nets = faces.nets(device)
     for row, parts in zip(rows, pool.streams(batches, rows, workers), strict=True):
         numbers: list[int] = []
         seen: list[faces.Faces] = []

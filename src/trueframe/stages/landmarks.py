@@ -24,7 +24,7 @@ def run(*, unit: str, index: Path, crops: Path, points: Path, params: Landmarks,
     members = [member for member in archives.members(crops) if archives.parse_member(member.name)[0] in real]
     videos = [list(group) for _, group in groupby(members, key=lambda member: archives.parse_member(member.name)[0])]
     rows: list[Row] = []
-    if videos:  # a part without a real face does without torch, which takes seconds
+    if videos:  # a part without a real face does without the nets
         with tools.progress.task(len(videos), "videos") as advance:
             for found in _results(crops, params, videos, tools):
                 rows += found
@@ -34,17 +34,15 @@ def run(*, unit: str, index: Path, crops: Path, points: Path, params: Landmarks,
 
 def _results(crops: Path, params: Landmarks, videos: list[list[archives.Member]], tools: Tools) -> Iterator[list[Row]]:
     """The rows of each video: on a CPU by a pool, on a GPU by this process."""
-    from trueframe import faces  # imports what takes seconds, so only where faces are searched
-
     device = devices.resolved(tools.device)
-    search = functools.partial(_search, crops, params, device, faces.read_weights())
+    search = functools.partial(_search, crops, params, device)
     return pool.ordered(search, videos, tools.workers if device == devices.CPU else 1)
 
 
-def _search(crops: Path, params: Landmarks, device: str, weights: bytes, members: list[archives.Member]) -> list[Row]:
-    from trueframe import faces
+def _search(crops: Path, params: Landmarks, device: str, members: list[archives.Member]) -> list[Row]:
+    from trueframe import faces  # imports what takes seconds, so only where faces are searched
 
-    nets = faces.nets(device, weights)
+    nets = faces.nets(device)
     rows = []
     with archives.Reader(crops) as reader:
         for member in members:
