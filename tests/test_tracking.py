@@ -293,6 +293,26 @@ with MlflowTracker.start(root, 111, record.recipe, print) as tracker:
     assert line.endswith("; the work goes on without it")
 
 
+def test_a_database_that_is_locked_costs_seconds_and_a_line(root: Path) -> None:
+    record = trainings.finish(root, 111, trainings.recipe(root))
+    lines: list[str] = []
+    with closing(sqlite3.connect(root / "mlflow.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        begun = time.monotonic()
+        with started(root, lines) as tracker:
+            tell(tracker, 0, 1, 2)
+            tracker.finished(record)
+        assert time.monotonic() - begun < 20
+        holder.execute("ROLLBACK")
+    (line,) = lines
+    assert line.startswith("MLflow (mlflow.db) failed: ")
+    assert "database is locked" in line
+    with started(root, lines) as tracker:
+        tell(tracker, 0, 1, 2)
+    assert len(runs(root)) == 1
+    assert lines == [line]
+
+
 def test_a_registry_that_fails_costs_a_line_and_the_run_is_finished(root: Path) -> None:
     lines: list[str] = []
     with closing(sqlite3.connect(root / "mlflow.db")) as tables:

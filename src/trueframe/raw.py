@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +53,18 @@ def repository(root: Path) -> Repo:
     return repo
 
 
+@contextmanager
+def _remembering() -> Iterator[None]:
+    """Tell of a full disk and the like where DVC keeps what it remembers, in a database outside the workspace."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise UserError(
+            f"DVC's memory of files: {error}; see that its folder (core.site_cache_dir of DVC, else /var/tmp/dvc) can "
+            "be written, free some space there, then run again: what was there is unharmed"
+        ) from error
+
+
 class Hashes:
     """Content of raw files by DVC's own MD5 and through DVC's own memory of it (by inode, time and size).
 
@@ -75,7 +89,8 @@ class Hashes:
 
     @cached_property
     def _repo(self) -> Repo:
-        return repository(self._root)
+        with _remembering():
+            return repository(self._root)
 
     def file(self, path: Path) -> str:
         """ "md5:<digest>" of a file; "not a file" where there is none."""
@@ -85,7 +100,8 @@ class Hashes:
         from dvc_objects.fs.local import localfs
 
         try:
-            _, digest = hash_file(str(path), localfs, "md5", self._repo.state)
+            with _remembering():
+                _, digest = hash_file(str(path), localfs, "md5", self._repo.state)
         except PermissionError as error:
             raise UserError(f"{path}: can't be read ({error.strerror}); give read permission or remove it") from error
         return f"md5:{digest.value}"
@@ -94,7 +110,8 @@ class Hashes:
         """What DVC remembers of many files, asked at once: 100,000 single questions take seconds more."""
         from dvc_objects.fs.local import localfs
 
-        told = self._repo.state.get_many(paths, localfs, {})
+        with _remembering():
+            told = list(self._repo.state.get_many(paths, localfs, {}))
         return {
             path: f"md5:{digest.value}"
             for path, _, digest in told

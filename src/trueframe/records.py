@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from trueframe.files import canonical_json, sha256_file, sha256_text, write_text
+from trueframe.files import canonical_json, partial, publish, sha256_file, sha256_text
 
 FORMAT = 1
 LOCK = Path("requirements.lock")
@@ -58,9 +58,15 @@ class Record:
     outputs: Mapping[str, Output]
     environment: Mapping[str, str]
 
+    def prepare(self, path: Path) -> None:
+        """Write the record under its temporary name, to be published there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial(path).write_text(canonical_json({"format": FORMAT, **asdict(self)}), encoding="utf-8")
+
     def write(self, path: Path) -> None:
         """Write the record, in one step."""
-        write_text(path, canonical_json({"format": FORMAT, **asdict(self)}))
+        self.prepare(path)
+        publish(path)
 
 
 _RECORD = TypeAdapter(Record)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from trueframe import raw, records
 from trueframe.dag import STAGES, Stage
@@ -18,7 +23,16 @@ from trueframe.progress import Progress
 from trueframe.tools import Silent, Tools, Tracker
 from trueframe.workspace import PARTIAL, Workspace
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What a user can mend of what an operating system refuses.
+_ADVICE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "give the permission",
+    errno.EMFILE: "allow more open files (`ulimit -n`)",
+    errno.ENFILE: "close some programs",
+}
+_UNHARMED = "what was there is unharmed"
 
 
 def run_unit(
@@ -27,7 +41,10 @@ def run_unit(
     """Make a unit's artifacts unless it is fresh; returns whether it ran.
 
     The stage writes under temporary names. Only when it is done, the old record goes, the new artifacts take their
-    places and the new record is written, last: killed anywhere, the unit is as before or stale, never half done.
+    places and, last, the new record: killed anywhere, the unit is as before or stale, never half done. The disk has
+    each of these steps before the next begins, so that a power cut is no worse.
+
+    Raises UserError when the disk is full or may not be written, memory runs out or a worker dies.
     """
     entry = STAGES[stage]
     units = workspace.layout.units(stage)
@@ -49,7 +66,7 @@ def run_unit(
     kept = workspace.root / PARTIAL / stage / unit
     with _tracker(workspace, stage, unit, recipe, progress) as tracker:
         tools = Tools(workers, device, devices, kept / recipe.digest, progress, tracker)
-        with _outputs(workspace.root, workspace.layout.output_paths(stage, unit)) as temporary:
+        with _outputs(workspace, stage, unit) as temporary:
             items = importlib.import_module(f"trueframe.stages.{stage}").run(
                 unit=unit,
                 **_inputs(workspace, entry, unit),
@@ -65,12 +82,16 @@ def run_unit(
                 for name, paths in outputs.items()
                 for path in paths
             }
-            (workspace.root / entry.record_path(unit)).unlink(missing_ok=True)
-            for path in temporary:
-                publish(workspace.root / path)
             environment = records.environment(workspace.root) | _detector(entry, device)
             record = records.Record(stage, unit, recipe, made, environment)
-            record.write(workspace.root / entry.record_path(unit))
+            place = workspace.root / entry.record_path(unit)
+            record.prepare(place)  # before anything goes: from here on no more room is needed
+            place.unlink(missing_ok=True)
+            _sync(place.parent)
+            for path in temporary:
+                publish(workspace.root / path)
+            _sync(place.parent)
+            publish(place)
         shutil.rmtree(kept, ignore_errors=True)
         tracker.finished(record)
     progress.say("done: " + ", ".join(f"{Path(path).name} {output.items} items" for path, output in made.items()))
@@ -114,24 +135,42 @@ def _inputs(workspace: Workspace, entry: Stage, unit: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _outputs(root: Path, paths: Any) -> Iterator[Mapping[Path, Path]]:
-    """Temporary names beside the given paths; gone when the work fails, and a full disk is told as what it is."""
-    temporary = {path: partial(root / path) for path in paths}
+def _outputs(workspace: Workspace, stage: str, unit: str) -> Iterator[Mapping[Path, Path]]:
+    """A unit's artifacts and temporary names beside them; gone when the work fails, and what the machine lacks is told
+    as what it is.
+    """
+    temporary = {path: partial(workspace.root / path) for path in workspace.layout.output_paths(stage, unit)}
     try:
-        for path in temporary.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-    except OSError as error:
-        if error.errno in _FULL:
-            where = error.filename or next(iter(temporary.values())).parent
-            raise UserError(
-                f"{where}: {error.strerror}; free some space, then run again: what was there is unharmed"
-            ) from error
-        raise
+        try:
+            for path in temporary.values():
+                path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+        finally:
+            workspace.remove_unfinished(stage, unit)
+    except (OSError, SafetensorError) as error:
+        number = error.errno if isinstance(error, OSError) else _rust_errno(error)
+        if number not in _ADVICE:
+            raise
+        where = getattr(error, "filename", None) or next(iter(temporary.values())).parent
+        raise UserError(f"{where}: {os.strerror(number)}; {_ADVICE[number]}, then run again: {_UNHARMED}") from error
+    except (BrokenProcessPool, MemoryError) as error:
+        what = "memory ran out" if isinstance(error, MemoryError) else "a worker process died, as when memory runs out"
+        raise UserError(f"{stage} {unit}: {what}; run again with fewer --cores or more memory: {_UNHARMED}") from error
+
+
+def _rust_errno(error: SafetensorError) -> int | None:
+    """The number in a message such as "I/O error: No space left on device (os error 28)"; None where there is none."""
+    found = re.search(r"\bos error (\d+)\b", str(error))
+    return int(found[1]) if found else None
+
+
+def _sync(folder: Path) -> None:
+    """Wait until the disk has what was renamed and removed in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
     finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
-            shutil.rmtree(path.with_name(f"{path.name}.spool"), ignore_errors=True)
+        os.close(descriptor)
 
 
 @contextmanager

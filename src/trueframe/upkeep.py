@@ -43,6 +43,7 @@ def commit(workspace: Workspace) -> None:
     Where DVC itself runs us it writes them by itself.
     """
     _forget_partial(workspace)
+    _remove_unfinished(workspace)
     if "DVC_STAGE" in os.environ or _told(workspace):
         (workspace.root / OWED).unlink(missing_ok=True)
 
@@ -53,6 +54,15 @@ def _forget_partial(workspace: Workspace) -> None:
     for folder in (workspace.root / PARTIAL / "models").glob("*"):
         if folder.name not in units or workspace.fresh("models", folder.name):
             shutil.rmtree(folder)
+
+
+def _remove_unfinished(workspace: Workspace) -> None:
+    """Remove what killed jobs left of units that are fresh, for a change was taken back: no other job replaces it."""
+    stale = workspace.stale_units()
+    for stage in STAGES:
+        for unit in workspace.layout.units(stage):
+            if (stage, unit) not in stale:
+                workspace.remove_unfinished(stage, unit)
 
 
 def _told(workspace: Workspace) -> bool:

@@ -8,6 +8,7 @@ to 1.5 times). Every other codec is decoded frame by frame, about as fast as by 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
+# What the machine lacks, not the video.
+_MACHINE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
 
@@ -62,7 +65,7 @@ def probe(path: Path) -> Probe:
                     frames += not packet.is_discard
                     hidden += packet.is_discard
         except av.error.FFmpegError as error:
-            raise DecodeError(_reason(error)) from error
+            raise _blamed(error) from error
         if first is None:
             raise DecodeError("no frame can be decoded")
         height_px, width_px = _upright(first).shape[:2]
@@ -123,7 +126,7 @@ class _Opened:
         try:
             self._container = av.open(str(self._path))
         except (av.error.FFmpegError, OSError) as error:
-            raise DecodeError(_reason(error)) from error
+            raise _blamed(error) from error
         if not self._container.streams.video:
             self._container.close()
             raise DecodeError("no video stream")
@@ -142,7 +145,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
     try:
         yield from container.decode(stream)
     except av.error.FFmpegError as error:
-        raise DecodeError(_reason(error)) from error
+        raise _blamed(error) from error
 
 
 def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
@@ -151,6 +154,11 @@ def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(image, k=round(frame.rotation / 90) % 4))
 
 
-def _reason(error: av.error.FFmpegError | OSError) -> str:
+def _blamed(error: av.error.FFmpegError | OSError) -> Exception:
+    """The error of a video that can't be decoded; that of a machine that lacks something, which says nothing of it."""
+    if error.errno == errno.ENOMEM:
+        return MemoryError(error.strerror)
+    if error.errno in _MACHINE:
+        return error
     # Not str(error): that holds the file's path, and a reason's bytes must not depend on where the workspace lies.
-    return f"can't be decoded: {error.strerror or type(error).__name__}"
+    return DecodeError(f"can't be decoded: {error.strerror or type(error).__name__}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -182,6 +183,13 @@ class Workspace:
                 if reasons:
                     found[stage, unit] = reasons
         return found
+
+    def remove_unfinished(self, stage: str, unit: str) -> None:
+        """Remove the temporary files of work on a unit, its record's too."""
+        for path in (*self.layout.output_paths(stage, unit), STAGES[stage].record_path(unit)):
+            temporary = partial(self.root / path)
+            temporary.unlink(missing_ok=True)
+            shutil.rmtree(temporary.with_name(f"{temporary.name}.spool"), ignore_errors=True)
 
     def orphans(self, stage: str) -> list[Path]:
         """Files, relative to the workspace, of units that the stage no longer has: of removed parts and seeds."""
