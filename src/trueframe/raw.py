@@ -36,7 +36,8 @@ def require(root: Path) -> None:
 
 
 def repository(root: Path) -> Repo:
-    """DVC's repository at `root`. Raises UserError where there is none."""
+    """DVC's repository at `root`. Raises UserError where there is none, or its configuration can't be read."""
+    from dvc.config import ConfigError
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
     from dvc.scm import SCMError
@@ -47,6 +48,10 @@ def repository(root: Path) -> Repo:
     except (NotDvcRepoError, SCMError) as error:
         raise UserError(
             f"{root}: not a repository of git and DVC ({error}); run in a clone, or run `git init` and `dvc init`"
+        ) from error
+    except ConfigError as error:
+        raise UserError(
+            f"{root / '.dvc/config'}: can't be read ({error}); mend it, or `git checkout .dvc/config`"
         ) from error
     return repo
 
