@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +36,26 @@ def require(root: Path) -> None:
         raise UserError(f"{RAW}: has no part; expected folders {RAW}/train/<part>/ with videos and metadata.json")
 
 
+def obstacle(root: Path) -> str | None:
+    """A file in data/raw that DVC can't take, and why, relative to the workspace; None where there is none.
+
+    It would fail on a link to nothing and on what may not be read, and wait for ever for a pipe to say something.
+    """
+    for folder, _, names in os.walk(root / RAW):
+        for name in sorted(names):
+            path = Path(folder, name)
+            if not path.exists():
+                why = "a link to a file that is not there"
+            elif not path.is_file():
+                why = "a pipe or device, not a file"
+            elif not os.access(path, os.R_OK):
+                why = "can't be read"
+            else:
+                continue
+            return f"{path.relative_to(root)}: {why}"
+    return None
+
+
 def repository(root: Path) -> Repo:
     """DVC's repository at `root`. Raises UserError where there is none."""
     from dvc.exceptions import NotDvcRepoError
@@ -66,7 +87,7 @@ class Hashes:
         folder = self._root / RAW / unit
         names = sorted(path.name for path in folder.iterdir() if path.name != LABELS and not path.name.startswith("."))
         known = self._known(f"{folder}/{name}" for name in names)
-        return {f"{RAW}/{unit}/{name}": known.get(f"{folder}/{name}") or self.file(folder / name) for name in names}
+        return {f"{RAW}/{unit}/{name}": self._content(folder / name, known.get(f"{folder}/{name}")) for name in names}
 
     def labels(self, unit: str) -> dict[str, str]:
         """The same of a test part's labels.csv; empty where there is none."""
@@ -76,6 +97,12 @@ class Hashes:
     @cached_property
     def _repo(self) -> Repo:
         return repository(self._root)
+
+    def _content(self, path: Path, known: str | None) -> str:
+        """As `file`. known: what DVC remembers, which does not help where the file may not be read (any more)."""
+        if not os.access(path, os.R_OK) and path.is_file():
+            return "not readable"
+        return known or self.file(path)
 
     def file(self, path: Path) -> str:
         """ "md5:<digest>" of a file; "not a file" where there is none."""
