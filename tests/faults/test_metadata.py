@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import videos
@@ -48,15 +49,24 @@ _JUNK = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_TEXT, inner, max_size=2),
     max_leaves=4,
 )
+_LIKELY = st.just(REAL) | st.builds(fake, st.sampled_from(FILES) | _NAMES)
 _ENTRIES = (
-    st.fixed_dictionaries({"label": st.sampled_from(["REAL", "FAKE"])}, optional={"original": _NAMES})
+    _LIKELY
     | st.fixed_dictionaries(
-        {}, optional={"label": st.sampled_from(["REAL", "FAKE", "real"]) | _JUNK, "original": _NAMES | _JUNK}
+        {}, optional={"label": st.sampled_from(["REAL", "FAKE"]) | _JUNK, "original": _NAMES | _JUNK}
     )
     | _JUNK
 )
-# As pairs, so that a name can come twice.
-_METADATA = st.lists(st.tuples(_NAMES | _TEXT, _ENTRIES), max_size=7)
+# As pairs, so that a name can come twice; most often with an entry for each file, so that there is something to deal.
+_WILD = st.lists(st.tuples(_NAMES | _TEXT, _ENTRIES), max_size=5)
+_METADATA = (
+    st.builds(
+        lambda likely, wild: [*likely.items(), *((name, entry) for name, entry in wild if name not in likely)],
+        st.fixed_dictionaries(dict.fromkeys(FILES, _LIKELY)),
+        _WILD,
+    )
+    | _WILD
+)
 Pairs = list[tuple[str, Any]]
 
 
@@ -104,11 +114,12 @@ def _check_part(raw: Path, part: str, pairs: Pairs) -> bool:
         if row["label"] is not None:
             assert metadata[name]["label"] == ("REAL", "FAKE")[row["label"]]
         if row["label"] == 1 and row["status"] == tables.OK:
-            assert rows[row["original"]]["label"] == 0 or rows[row["original"]]["status"] == tables.BAD_METADATA
+            assert metadata[row["original"]] is not None
+            assert rows[row["original"]]["label"] != 1
     return True
 
 
-def _check_folds(raw: Path, made: list[str]) -> None:
+def _check_folds(raw: Path, made: list[str]) -> str:
     """Deal one crop of each usable video: no fold knows a relative of another's, or a message says why not."""
     crops = {}
     for part in made:
@@ -129,40 +140,38 @@ def _check_folds(raw: Path, made: list[str]) -> None:
     )
     if refusal:
         assert "folds.count: 2" in refusal
-        return
+        return "too few for two folds"
     rows = tables.read_rows(raw / "folds")
     fold_of = {(row["part"], row["video"]): row["fold"] for row in rows}
     for row in rows:
         source = (row["part"], row["original"])
         assert source not in fold_of or fold_of[source] == row["fold"]
+    return "folds dealt"
 
 
-def _settings(examples: int) -> Callable[..., Any]:
-    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def _two_parts(raw: Path, first: Pairs, second: Pairs) -> None:
+def _two_parts(raw: Path, first: Pairs, second: Pairs) -> str:
+    """What becomes of them, in words."""
     made = [part for part, pairs in zip(PARTS, (first, second), strict=True) if _check_part(raw, part, pairs)]
-    if made:
-        _check_folds(raw, made)
+    return f"{len(made)} of 2 parts indexed, {_check_folds(raw, made)}" if made else "both parts refused"
 
 
-@_settings(60)
-@given(_METADATA, _METADATA)
-@example([("a.mp4", fake("a.mp4"))], [])
-@example([("a.mp4", fake("b.mp4")), ("b.mp4", fake("c.mp4")), ("c.mp4", fake("a.mp4"))], [("a.mp4", REAL)])
-@example([("a.mp4", REAL), ("b.mp4", fake("a.mp4"))], [("a.mp4", fake("b.mp4")), ("b.mp4", REAL)])
-@example([("a.mp4", REAL), ("a.mp4", fake("b.mp4"))], [("a.mp4", REAL)])
-@example([("a.mp4", fake("../part_01/a.mp4")), ("b.mp4", fake("/etc/passwd"))], [("a.mp4", REAL)])
-def test_two_parts_of_any_metadata(raw: Path, first: Pairs, second: Pairs) -> None:
-    _two_parts(raw, first, second)
+@pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.long)])
+def test_two_parts_of_any_metadata(raw: Path, count: int) -> None:
+    found = Counter[str]()
 
+    @settings(max_examples=count, deadline=None)
+    @given(_METADATA, _METADATA)
+    @example([("a.mp4", fake("a.mp4"))], [])
+    @example([("a.mp4", fake("b.mp4")), ("b.mp4", fake("c.mp4")), ("c.mp4", fake("a.mp4"))], [("a.mp4", REAL)])
+    @example([("a.mp4", REAL), ("b.mp4", fake("a.mp4"))], [("a.mp4", fake("b.mp4")), ("b.mp4", REAL)])
+    @example([("a.mp4", REAL), ("a.mp4", fake("b.mp4"))], [("a.mp4", REAL)])
+    @example([("a.mp4", fake("../part_01/a.mp4")), ("b.mp4", fake("/etc/passwd"))], [("a.mp4", REAL)])
+    @example([("a.mp4", fake("gone.mp4")), ("gone.mp4", {})], [("a.mp4", {})])
+    def check(first: Pairs, second: Pairs) -> None:
+        found[_two_parts(raw, first, second)] += 1
 
-@pytest.mark.long
-@_settings(2000)
-@given(_METADATA, _METADATA)
-def test_two_parts_of_any_metadata_many_times(raw: Path, first: Pairs, second: Pairs) -> None:
-    _two_parts(raw, first, second)
+    check()
+    print(f"{found.total()} pairs of metadata: {dict(found)}")
 
 
 @settings(max_examples=60, deadline=None)
