@@ -85,9 +85,18 @@ class Hashes:
     def part(self, unit: str) -> dict[str, str]:
         """Path, relative to the workspace, to "md5:<digest>" of each file that `index` reads of a part."""
         folder = self._root / RAW / unit
-        names = sorted(path.name for path in folder.iterdir() if path.name != LABELS and not path.name.startswith("."))
-        known = self._known(f"{folder}/{name}" for name in names)
-        return {f"{RAW}/{unit}/{name}": self._content(folder / name, known.get(f"{folder}/{name}")) for name in names}
+        try:
+            names = sorted(
+                path.name for path in folder.iterdir() if path.name != LABELS and not path.name.startswith(".")
+            )
+            known = self._known(f"{folder}/{name}" for name in names)
+            return {
+                f"{RAW}/{unit}/{name}": self._content(folder / name, known.get(f"{folder}/{name}")) for name in names
+            }
+        except PermissionError as error:
+            raise UserError(
+                f"{folder}: can't be read ({error.strerror}); give permission to read and enter it"
+            ) from error
 
     def labels(self, unit: str) -> dict[str, str]:
         """The same of a test part's labels.csv; empty where there is none."""

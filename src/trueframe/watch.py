@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Alive = Callable[[], None]
 
-# Computing from one sign of life to the next. The longest honest step is opening or decoding a frame of 8K: under 2 s.
+# Computing from one sign of life to the next. The longest honest step seen took 2 s: opening a video of noise in 8K.
 LIMIT_S = 120.0
 # Neither computing nor a sign of life: a disk that does not answer. That is nothing a video is to blame for.
 SILENCE_S = 600.0

@@ -90,6 +90,16 @@ def test_what_may_be_read_again_is_read_anew(odd: Path) -> None:
     assert Workspace(odd).fresh("index", "train/part_00")
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+def test_a_part_that_may_not_be_entered_is_told(raw: Path, mode: int) -> None:
+    (raw / PART).chmod(mode)
+    told = call(raw, *UNPRIVILEGED, "trueframe", "index", "train/part_00", check=False, PYTHONPATH="src")
+    (raw / PART).chmod(0o755)
+    assert told.returncode == 1
+    message = f"trueframe: {raw / PART}: can't be read (Permission denied); give permission to read and enter it\n"
+    assert told.stderr == message
+
+
 def test_dvc_is_not_asked_to_take_what_it_would_wait_for(raw: Path) -> None:
     for unit in Workspace(raw).layout.units("index"):
         call(raw, "trueframe", "index", unit, PYTHONPATH="src")
