@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,26 @@ def require(root: Path) -> None:
         )
     if not parts(root, "train") and not parts(root, "test"):
         raise UserError(f"{RAW}: has no part; expected folders {RAW}/train/<part>/ with videos and metadata.json")
+
+
+def obstacle(root: Path) -> str | None:
+    """A file in data/raw that DVC can't take, and why, relative to the workspace; None where there is none.
+
+    It would fail on a link to nothing and on what may not be read, and wait for ever for a pipe to say something.
+    """
+    for folder, _, names in os.walk(root / RAW):
+        for name in sorted(names):
+            path = Path(folder, name)
+            if not path.exists():
+                why = "a link to a file that is not there"
+            elif not path.is_file():
+                why = "a pipe or device, not a file"
+            elif not os.access(path, os.R_OK):
+                why = "can't be read"
+            else:
+                continue
+            return f"{path.relative_to(root)}: {why}"
+    return None
 
 
 def repository(root: Path) -> Repo:
@@ -69,9 +90,18 @@ class Hashes:
     def part(self, unit: str) -> dict[str, str]:
         """Path, relative to the workspace, to "md5:<digest>" of each file that `index` reads of a part."""
         folder = self._root / RAW / unit
-        names = sorted(path.name for path in folder.iterdir() if path.name != LABELS and not path.name.startswith("."))
-        known = self._known(f"{folder}/{name}" for name in names)
-        return {f"{RAW}/{unit}/{name}": known.get(f"{folder}/{name}") or self.file(folder / name) for name in names}
+        try:
+            names = sorted(
+                path.name for path in folder.iterdir() if path.name != LABELS and not path.name.startswith(".")
+            )
+            known = self._known(f"{folder}/{name}" for name in names)
+            return {
+                f"{RAW}/{unit}/{name}": self._content(folder / name, known.get(f"{folder}/{name}")) for name in names
+            }
+        except PermissionError as error:
+            raise UserError(
+                f"{folder}: can't be read ({error.strerror}); give permission to read and enter it"
+            ) from error
 
     def labels(self, unit: str) -> dict[str, str]:
         """The same of a test part's labels.csv; empty where there is none."""
@@ -81,6 +111,12 @@ class Hashes:
     @cached_property
     def _repo(self) -> Repo:
         return repository(self._root)
+
+    def _content(self, path: Path, known: str | None) -> str:
+        """As `file`. known: what DVC remembers, which does not help where the file may not be read (any more)."""
+        if not os.access(path, os.R_OK) and path.is_file():
+            return "not readable"
+        return known or self.file(path)
 
     def file(self, path: Path) -> str:
         """ "md5:<digest>" of a file; "not a file" where there is none."""

@@ -86,10 +86,11 @@ def _cut(params: Crops, task: _Task) -> _Cut:
     for face in task.faces:
         by_frame.setdefault(face["frame"], []).append(face)
     members: list[tuple[str, int]] = []
-    broken = ""
+    broken, there = "", 0
     with task.spool.open("wb") as file:
         try:
             for number, image in video.frames(task.path, sorted(by_frame)):
+                there += 1
                 for face in sorted(by_frame[number], key=lambda face: int(face["track"])):
                     data = _image(image, face, params)
                     if data:
@@ -98,6 +99,8 @@ def _cut(params: Crops, task: _Task) -> _Cut:
                         members.append((name, len(data)))
         except video.DecodeError as error:
             broken = str(error)
+    if 0 < there < len(by_frame) and not broken:  # a decoder may leave out in silence what is damaged
+        broken = f"{there} of the {len(by_frame)} frames with faces can be decoded"
     return _Cut(members, broken)
 
 
