@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from trueframe import raw as raw_videos
 from trueframe import tables
+from trueframe.errors import UserError
 from workspaces import REPO, call, clean, edit_params, snakemake
 
 pytestmark = pytest.mark.usefixtures("no_tracking_server")
@@ -33,6 +35,11 @@ MORE_PARTS = [
     "a:b",
     "%s",
     "\\",
+    "a{b",
+    "new\nline",
+    "tab\t\x01",
+    " lead and trail ",
+    "@x",
     "null",
     "#",
     "é\u202e",
@@ -94,6 +101,14 @@ def test_a_whole_run_with_names_of_all_kinds_runs_nothing(raw: Path) -> None:
     print(f"{len(PARTS) + len(MORE_PARTS)} names of parts, {len(VIDEOS)} of videos")
     snakemake(raw, "submission")
     clean(raw)
+
+
+@pytest.mark.parametrize("name", ["{part}", "a{b}c", "{wildcards.part}", "{{seed}}", "{a\nb}"])
+def test_a_part_that_snakemake_would_take_for_a_pattern_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "data/raw/train" / name).mkdir(parents=True)
+    with pytest.raises(UserError, match="takes braces in a name for a wildcard") as caught:
+        raw_videos.require(tmp_path)
+    assert str(caught.value).startswith(f"data/raw/train/{name}: ")
 
 
 def test_every_word_that_a_rule_takes_from_outside_is_quoted() -> None:
