@@ -234,5 +234,5 @@ def test_a_side_longer_than_a_webp_can_tell_is_an_error() -> None:
 
 
 def test_bytes_that_are_no_image_are_an_error() -> None:
-    with pytest.raises(ValueError, match="5 bytes that are no image"):
+    with pytest.raises(ValueError, match="5 bytes that are no PNG"):
         images.decoded(b"image")

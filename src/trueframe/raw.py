@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -26,13 +27,17 @@ def parts(root: Path, kind: str) -> tuple[str, ...]:
 
 
 def require(root: Path) -> None:
-    """Raise UserError when there are no raw videos to work on."""
+    """Raise UserError when there are no raw videos to work on, or a part has a name that Snakemake can't carry."""
     if not (root / RAW).is_dir():
         raise UserError(
             f"{RAW}: not there; put train parts in {RAW}/train/<part>/ and test parts in {RAW}/test/<part>/, "
             "or write the demo's with `trueframe demo-data`, or fetch a shared set with `dvc pull`"
         )
-    if not parts(root, "train") and not parts(root, "test"):
+    names = [f"{kind}/{name}" for kind in ("train", "test") for name in parts(root, kind)]
+    wild = next((name for name in names if re.search(r"\{.*\}", name, re.DOTALL)), None)
+    if wild is not None:
+        raise UserError(f"{RAW}/{wild}: Snakemake takes braces in a name for a wildcard; give the part another name")
+    if not names:
         raise UserError(f"{RAW}: has no part; expected folders {RAW}/train/<part>/ with videos and metadata.json")
 
 

@@ -45,6 +45,7 @@ def run_unit(
         raise UserError(
             f"{missing[0]}: not made yet; run `snakemake --cores all {stage}`, which makes what a unit needs first"
         )
+    _require_tables(workspace, entry, unit)
     outputs = workspace.layout.outputs(stage, unit)
     kept = workspace.root / PARTIAL / stage / unit
     with _tracker(workspace, stage, unit, recipe, progress) as tracker:
@@ -75,6 +76,19 @@ def run_unit(
         tracker.finished(record)
     progress.say("done: " + ", ".join(f"{Path(path).name} {output.items} items" for path, output in made.items()))
     return True
+
+
+def _require_tables(workspace: Workspace, entry: Stage, unit: str) -> None:
+    """Raise UserError for a table among a unit's inputs that is none, or not what its stage hands on."""
+    from trueframe import tables  # pyarrow takes a while, and a fresh unit does without
+
+    for item in entry.inputs:
+        schema = tables.HANDED_ON.get((item.stage, item.output))
+        if schema is None:
+            continue
+        for source in workspace.layout.sources(item, unit):
+            for path in workspace.layout.output(item.stage, item.output, source):
+                tables.require(workspace.root / path, schema)
 
 
 def _detector(entry: Stage, device: str) -> dict[str, str]:

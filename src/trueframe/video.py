@@ -40,6 +40,16 @@ class DecodeError(Exception):
     """A video that can't be opened or breaks off; the message is the reason in a status row."""
 
 
+def inside(folder: Path, name: str) -> Path:
+    """A video of a part by its name. Raises UserError for a name that leads elsewhere: a table may be from anywhere."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise UserError(
+            f"{folder}: a table names the video {name!r} there, expected a file's name; remove that part's tables in "
+            "data/index and data/bboxes and run snakemake, which makes them anew, or fetch them with `dvc pull`"
+        )
+    return folder / name
+
+
 @dataclass(frozen=True)
 class Probe:
     """What a video's container holds: frames are the ones really there, `declared` what it says (0: says nothing).

@@ -114,7 +114,8 @@ class _Search:
         from trueframe import faces
 
         scale = scale_of(max(row["width_px"], row["height_px"]), self.params)
-        for number, image in video.frames(self.raw / row["video"], sampled(self.kind, row["frames"], self.params)):
+        path = video.inside(self.raw, row["video"])
+        for number, image in video.frames(path, sampled(self.kind, row["frames"], self.params)):
             yield number, image.shape, faces.picture(image, scale)
 
     def find(self, nets: faces.Nets, pictures: Sequence[faces.Picture]) -> list[faces.Faces]:

@@ -64,7 +64,8 @@ def run(
     shutil.rmtree(spool, ignore_errors=True)
     spool.mkdir()
     tasks = [
-        _Task(raw / name, found, spool / str(number)) for number, (name, found) in enumerate(sorted(faces.items()))
+        _Task(video.inside(raw, name), found, spool / str(number))
+        for number, (name, found) in enumerate(sorted(faces.items()))
     ]
     cuts: dict[str, _Cut] = {}
     with archives.Writer(archive) as writer, tools.progress.task(len(tasks), "videos") as advance:
