@@ -584,7 +584,15 @@ def test_what_removed_parts_and_seeds_left_is_told(well: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"format": 99}'])
+def test_a_record_of_another_format_is_told_with_what_to_do(well: Path) -> None:
+    (well / "data/crops/train/part_00.json").write_bytes(b'{"format": 99}')
+    one = only(well, "records")
+    assert one.state == "bad"
+    assert "data/crops/train/part_00.json" in one.detail
+    assert "git pull" in one.advice or "git pull" in one.detail
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe"])
 def test_a_record_that_is_none_is_told(well: Path, content: bytes) -> None:
     (well / "data/crops/train/part_00.json").write_bytes(content)
     one = only(well, "records")

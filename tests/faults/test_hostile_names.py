@@ -125,8 +125,9 @@ def test_every_word_that_a_rule_takes_from_outside_is_quoted() -> None:
 def test_no_parameters_value_is_in_a_command(finished: Path) -> None:
     edit_params(finished, {"models.weights": "$(touch pwned)", "models.encoder": "; touch pwned;"})
     told = snakemake(finished, "--dry-run", "--printshellcmds", "models").stdout
-    assert "python -m trueframe models 1 --workers" in told
-    assert "touch" not in told
+    commands = [line for line in told.splitlines() if "python -m" in line]
+    assert any("python -m trueframe models 1 --workers" in command for command in commands)
+    assert not [command for command in commands if "touch" in command]
     assert pwned(finished.parent) == []
 
 
