@@ -8,15 +8,22 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-
-configfile: "params.yaml"
-
-
 # A workspace runs its own code, whatever else is installed.
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
+from trueframe import params
 from trueframe.engine import Engine
 from trueframe.errors import UserError
+
+# Before Snakemake reads it: its reader of YAML is a template engine that would run Python in there.
+try:
+    params.load(Path("params.yaml"))
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+
+configfile: "params.yaml"
+
 
 try:
     engine = Engine(Path.cwd(), workflow.is_main_process, config)

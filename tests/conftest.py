@@ -11,7 +11,7 @@ from filelock import FileLock
 
 import small_data
 from trueframe import demo
-from workspaces import TINY, call, clone, commit, edit_params, family, scored_video, snakemake
+from workspaces import TINY, call, clone, closed_network, commit, edit_params, family, scored_video, snakemake, watched
 
 
 def _tiny(path: Path) -> Path:
@@ -44,14 +44,20 @@ def raw_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished_workspace(tmp_path_factory: pytest.TempPathFactory, raw_workspace: Path) -> Path:
-    """A tiny workspace after `dvc add data/raw` and `snakemake submission`, all committed; not to be changed."""
+    """A tiny workspace after `dvc add data/raw` and `snakemake submission`, all committed; not to be changed.
+
+    The run's network is closed where the kernel allows it, and who tries it is noted (test_hostile_network.py).
+    """
     place, lock = _shared(tmp_path_factory, "finished")
     with lock:
         if not (place / "finished").exists():
             shutil.rmtree(place, ignore_errors=True)
             shutil.copytree(raw_workspace, place / "w", symlinks=True)
             call(place / "w", "dvc", "add", "--quiet", "data/raw")
-            snakemake(place / "w", "submission")
+            call(
+                *(place / "w", *closed_network(), "snakemake", "--cores", "2", "submission"),
+                **watched(place / "network.log"),
+            )
             commit(place / "w", "finished")
             (place / "finished").touch()
     return place / "w"

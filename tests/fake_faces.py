@@ -11,6 +11,7 @@ def module(found: Callable[[Any, float, tuple[float, ...], int, str], Any]) -> M
     """found: from an image, its scale, the thresholds, the smallest face and the device to what is in it."""
 
     def find(nets: str, pictures: Any, thresholds: tuple[float, ...], min_face_px: int) -> list[Any]:
+        assert len({image.shape for image, _ in pictures}) <= 1
         return [found(image, scale, thresholds, min_face_px, nets) for image, scale in pictures]
 
     made = ModuleType("trueframe.faces")

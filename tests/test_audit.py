@@ -302,7 +302,9 @@ def test_damaged_files_end_in_a_message(finished: Path) -> None:
     archive = finished / "data/crops/train/part_00.zip"
     archive.write_bytes(archive.read_bytes()[:-40])
     name = next(iter(metadata(finished, "train/part_00")))
-    assert "expected a whole archive" in trueframe(finished, "audit", f"data/crops/train/part_00/{name}/0_0.png")
+    assert "expected an archive as trueframe writes it" in trueframe(
+        finished, "audit", f"data/crops/train/part_00/{name}/0_0.png"
+    )
     index = finished / "data/index/train/part_00.parquet"
     index.write_bytes(index.read_bytes()[:-4])
     other = next(iter(metadata(finished, "train/part_01")))

@@ -255,6 +255,13 @@ def test_a_video_that_breaks_off_gives_the_faces_before(
     assert told["v.mov"][2] == len(found) == items
 
 
+def test_frames_that_a_decoder_leaves_out_are_missed(tmp_path: Path, find: Any) -> None:
+    videos.write(tmp_path / "v.mp4", 25)
+    find(lambda number: [ONE])
+    _, told = run(tmp_path, videos.index_row("v.mp4", frames=40))
+    assert told["v.mp4"] == ("truncated", "3 sampled frames decoded; 4 were wanted", 3)
+
+
 def test_on_a_gpu_one_process_searches_what_threads_decode_and_finds_the_same(
     tmp_path: Path, find: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

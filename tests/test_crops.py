@@ -164,6 +164,12 @@ def test_a_video_that_breaks_off_gives_the_crops_before_and_says_so(tmp_path: Pa
     assert list(content(tmp_path)) == [f"v.mov/0000{frame}_0.webp" for frame in ("00", "10", "20")]
 
 
+def test_frames_that_a_decoder_leaves_out_are_missed(tmp_path: Path) -> None:
+    videos.write(tmp_path / "v.mp4", 12)
+    told = run(tmp_path, [face("v.mp4", frame) for frame in (0, 10, 20)], [status("v.mp4", items=3)])
+    assert told == {"v.mp4": ("truncated", "2 of the 3 frames with faces can be decoded", 2)}
+
+
 @pytest.mark.parametrize("known", [tables.TRUNCATED, tables.MISSING_ORIGINAL])
 def test_what_was_known_of_a_video_stays_when_it_breaks_off(tmp_path: Path, known: str) -> None:
     videos.write_broken(tmp_path / "v.mov", 40, good=25)
@@ -228,5 +234,5 @@ def test_a_side_longer_than_a_webp_can_tell_is_an_error() -> None:
 
 
 def test_bytes_that_are_no_image_are_an_error() -> None:
-    with pytest.raises(ValueError, match="5 bytes that are no image"):
+    with pytest.raises(ValueError, match="5 bytes that are no PNG"):
         images.decoded(b"image")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trueframe import records
+from trueframe import formats, records
 from trueframe.files import canonical_json, partial, publish, sha256_file, sha256_text, write_text
 from trueframe.records import Output, Recipe, Record, bare
 
@@ -139,7 +139,7 @@ def test_a_record_is_canonical_json(tmp_path: Path) -> None:
     assert text.endswith("}\n")
     assert list(value) == sorted(value)
     assert "é.mp4" in text
-    assert value["format"] == records.FORMAT
+    assert value["format"] == formats.FORMAT
 
 
 def test_the_digest_of_a_recipe_is_that_of_its_canonical_text() -> None:
@@ -168,7 +168,8 @@ GARBAGE = {
     "text": '"format"',
     "number": "1",
     "empty": "{}",
-    "newer": json.dumps(_value(format=2)),
+    "format_text": json.dumps(_value(format="1")),
+    "format_true": json.dumps(_value(format=True)),
     **{f"no_{key}": json.dumps(_without(key)) for key in _value()},
     "recipe_text": json.dumps(_value(recipe="x")),
     "recipe_short": json.dumps(_value(recipe={"params": {}, "code": {}})),
@@ -188,6 +189,16 @@ def test_what_is_no_record_counts_as_none(tmp_path: Path, name: str) -> None:
     path = tmp_path / "r.json"
     path.write_text(GARBAGE[name])
     assert records.read(path) is None
+
+
+@pytest.mark.parametrize(("number", "message"), [(0, "an older trueframe made it"), (2, "a newer trueframe made it")])
+def test_a_record_of_another_format_is_refused_and_not_taken_for_none(
+    tmp_path: Path, number: int, message: str
+) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(_value(format=number)))
+    with pytest.raises(formats.OtherFormatError, match=rf"r\.json: format {number}, expected 1: {message}"):
+        records.read(path)
 
 
 def test_the_smallest_record_is_one(tmp_path: Path) -> None:
@@ -215,6 +226,10 @@ _JSON = st.recursive(
 def test_a_record_with_anything_in_it_is_a_whole_one_or_none(tmp_path: Path, key: str, anything: Any) -> None:
     path = tmp_path / "r.json"
     path.write_text(json.dumps(_value(**{key: anything})))
+    if key == "format" and type(anything) is int and anything != formats.FORMAT:
+        with pytest.raises(formats.OtherFormatError):
+            records.read(path)
+        return
     record = records.read(path)
     if record is not None:
         record.write(path)  # whole enough to be written and read again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -94,6 +95,21 @@ def call(path: Path, *words: str, check: bool = True, **environment_changes: str
 def snakemake(path: Path, *words: str, cores: int = 2, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run Snakemake in a workspace."""
     return call(path, "snakemake", "--cores", str(cores), *words, **options)
+
+
+@functools.cache
+def closed_network() -> tuple[str, ...]:
+    """Words before a program's that close the network to it, loopback included; none where the kernel forbids it."""
+    kinds = (("unshare", "--net"), ("unshare", "--net", "--map-root-user"))
+    tried = (
+        words for words in kinds if not subprocess.run((*words, "true"), capture_output=True, check=False).returncode
+    )
+    return next(tried, ())
+
+
+def watched(log: Path) -> dict[str, str]:
+    """Environment of a program all of whose Python processes note in `log` that they use the network."""
+    return {"PYTHONPATH": str(REPO / "tests/closed"), "TRUEFRAME_NETWORK_LOG": str(log)}
 
 
 def planned(path: Path, target: str = "submission") -> set[tuple[str, str]]:

@@ -1,21 +1,34 @@
 """Image archives: zips whose members are stored as they are, in sorted order, with one constant date.
 
 Stored, not compressed: images are compressed already, and a member's bytes lie as one run in the file, so a reader that
-knows its offset needs one `pread` and no zip directory.
+knows its offset needs one `pread` and no zip directory. An archive may come from elsewhere: what its directory says is
+checked before any of it is believed, and no member is ever written to a file of its name.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
+
+from trueframe import formats
+from trueframe.errors import UserError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can tell
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # PKWARE APPNOTE 4.3.7
+_LOCAL_SIGNATURE = b"PK\x03\x04"
+_ENCRYPTED = 1  # bit of the flags
+_COMMENT = "trueframe "  # of the archive; the format follows
+_MEMBER = re.compile(r"(?P<video>[^/\0]+)/[0-9]+_[0-9]+\.[a-z]+")
+# What the reader of a zip's directory is known to raise for one that is none.
+_NO_ZIP = (zipfile.BadZipFile, NotImplementedError, OverflowError, ValueError, struct.error)
+MEND = "remove it and run snakemake, which makes it anew, or fetch it with `dvc pull`"
 
 
 def member_name(video: str, frame: int, track: int, extension: str) -> str:
@@ -36,6 +49,7 @@ class Writer:
     def __init__(self, path: Path) -> None:
         """Start a new archive at `path`; what was there is replaced."""
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True)
+        self._zip.comment = f"{_COMMENT}{formats.FORMAT}".encode()
         self.count = 0
 
     def add(self, name: str, data: bytes) -> None:
@@ -67,18 +81,57 @@ class Member:
 
 
 def members(path: Path) -> list[Member]:
-    """Every member of a stored archive in its order and where its bytes lie. Raises ValueError for a packed member."""
-    found = []
-    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-        for info in archive.infolist():
-            if info.compress_type != zipfile.ZIP_STORED:
-                raise ValueError(f"{path}: {info.filename} is compressed; the archive must be stored")
-            file.seek(info.header_offset)
-            # The local header's extra field can differ from the directory's, so its length is read there.
-            *_, name_size, extra_size = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
-            offset = info.header_offset + _LOCAL_HEADER.size + name_size + extra_size
-            found.append(Member(info.filename, offset, info.file_size))
+    """Every member of a stored archive in its order and where its bytes lie.
+
+    Raises UserError for what `Writer` would not write: no zip, a packed or encrypted member, a name that is no
+    `member_name` (one that leads elsewhere, for one), bytes that are not in the file or that two members share.
+    """
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                comment, infos = archive.comment, archive.infolist()
+        except _NO_ZIP as error:
+            raise _refusal(path, f"no whole zip ({error})") from error
+        _require_format(path, comment)
+        found = [_member(path, file, info) for info in infos]
+        end = os.fstat(file.fileno()).st_size
+    for member in sorted(found, key=lambda member: member.offset, reverse=True):
+        # By shared bytes a small file would be a huge one to whoever reads it member by member.
+        if member.offset + member.size > end:
+            raise _refusal(path, f"{member.name!r} has bytes beyond the file's end or of another member")
+        end = member.offset
+    if len({member.name for member in found}) < len(found):
+        raise _refusal(path, "a name stands twice in it")
     return found
+
+
+def _require_format(path: Path, comment: bytes) -> None:
+    told, _, number = comment.decode("latin-1").partition(" ")
+    if told != _COMMENT.strip() or not re.fullmatch("[0-9]{1,9}", number):
+        raise _refusal(path, "its comment does not tell trueframe's format")
+    formats.require(path, int(number))
+
+
+def _member(path: Path, file: BinaryIO, info: zipfile.ZipInfo) -> Member:
+    name = info.orig_filename
+    if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+        raise _refusal(path, f"{name!r} is compressed")
+    if info.flag_bits & _ENCRYPTED:
+        raise _refusal(path, f"{name!r} is encrypted")
+    matched = _MEMBER.fullmatch(name)
+    if matched is None or matched["video"] in (".", ".."):
+        raise _refusal(path, f"{name!r} is not named <video>/<frame>_<track>.<extension>")
+    file.seek(max(0, info.header_offset))  # a damaged end of the file makes it negative
+    header = file.read(_LOCAL_HEADER.size)
+    if info.header_offset < 0 or not header.startswith(_LOCAL_SIGNATURE) or len(header) < _LOCAL_HEADER.size:
+        raise _refusal(path, f"{name!r} is not where the directory says")
+    # The local header's extra field can differ from the directory's, so its length is read there.
+    *_, name_size, extra_size = _LOCAL_HEADER.unpack(header)
+    return Member(name, info.header_offset + _LOCAL_HEADER.size + name_size + extra_size, info.file_size)
+
+
+def _refusal(path: Path, why: str) -> UserError:
+    return UserError(f"{path}: {why}; expected an archive as trueframe writes it: {MEND}")
 
 
 class Reader:
@@ -86,14 +139,15 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         """Open the archive; it stays open until `close`."""
+        self.path = path
         self._descriptor = os.open(path, os.O_RDONLY)
+        self._size = os.fstat(self._descriptor).st_size
 
     def read(self, offset: int, size: int) -> bytes:
-        """`size` bytes from `offset`. Raises EOFError when the file is shorter."""
-        data = os.pread(self._descriptor, size, offset)
-        if len(data) != size:
-            raise EOFError(f"{size} bytes wanted at {offset}, {len(data)} there")
-        return data
+        """`size` bytes from `offset`. Raises UserError where the file has none: its table is of another one."""
+        if not 0 <= offset <= offset + size <= self._size:
+            raise _refusal(self.path, f"{size} bytes are wanted at {offset}, it has {self._size} in all")
+        return os.pread(self._descriptor, size, offset)
 
     def close(self) -> None:
         """Close the file."""

@@ -16,14 +16,18 @@ _LABELS = {"REAL": 0, "FAKE": 1}
 def read(raw: Path) -> dict[str, Any]:
     """A train part's metadata.json, file name to entry. Raises UserError when it is absent or no such thing."""
     path = raw / METADATA
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path}: can't be read (a pipe or device, not a file); put DFDC's metadata.json there")
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
+        metadata = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unambiguous)
     except FileNotFoundError as error:
         raise UserError(
             f"{path}: not there; a train part needs DFDC's metadata.json, one without labels belongs in data/raw/test"
         ) from error
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}); put DFDC's metadata.json there") from error
+    except _TwiceError as error:
+        raise UserError(f"{path}: names {str(error)!r} twice in one object; keep the right one") from error
     except (ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, or a number of 5,000 digits
         raise UserError(f"{path}: not JSON: {error}; mend the file") from error
     if not isinstance(metadata, dict):
@@ -33,6 +37,19 @@ def read(raw: Path) -> dict[str, Any]:
         if isinstance(entry, dict) and isinstance(entry.get("original"), str):
             require_text(entry["original"], path)
     return metadata
+
+
+class _TwiceError(Exception):
+    """A name that an object has twice."""
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # JSON's own reader keeps the last of two in silence, and two entries of one video may have different labels.
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for number, name in enumerate(names) if name in names[:number]))
+    return found
 
 
 def require_text(name: str, where: Path) -> None:
@@ -45,7 +62,8 @@ def require_text(name: str, where: Path) -> None:
 
 def label(entry: Any) -> int | None:
     """0 real, 1 fake; None where an entry does not tell."""
-    return _LABELS.get(str(entry.get("label"))) if isinstance(entry, dict) else None
+    found = entry.get("label") if isinstance(entry, dict) else None
+    return _LABELS.get(found) if isinstance(found, str) else None
 
 
 def original(name: str, entry: Any) -> str | None:

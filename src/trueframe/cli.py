@@ -148,6 +148,19 @@ def summary() -> None:
 
 
 @app.command()
+def doctor(
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing over the network.")] = False,
+    json: commands.Json = False,
+) -> None:
+    """Tell what is wrong with the machine or the workspace, and what to do. The exit status is 1 when something is."""
+    from trueframe.doctor import checkup
+
+    findings = checkup.examine(Path.cwd(), offline)
+    checkup.show(findings, json)
+    raise typer.Exit(1 if checkup.wrong(findings) else 0)
+
+
+@app.command()
 def withdraw(
     video: Annotated[
         str,

@@ -77,7 +77,7 @@ def faces(folds: Path, landmarks: Mapping[str, Path], changes: Mapping[str, Path
 
 
 class Archives:
-    """Reads members of several archives by number. A copy in another process opens its own files."""
+    """Reads images of several archives by number. A copy in another process opens its own files."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         """Nothing is opened before it is read."""
@@ -88,12 +88,12 @@ class Archives:
     def __reduce__(self) -> tuple[type[Archives], tuple[tuple[Path, ...]]]:
         return Archives, (self._paths,)
 
-    def read(self, number: int, offset: int, size: int) -> bytes:
-        """`size` bytes from `offset` of archive `number`."""
+    def image(self, number: int, offset: int, size: int, grey: bool = False) -> Image:
+        """The image that lies in `size` bytes from `offset` of archive `number`, as images.read gives it."""
         with self._opening:
             if number not in self._readers:
                 self._readers[number] = archive.Reader(self._paths[number])
-        return self._readers[number].read(offset, size)
+        return images.read(self._readers[number], offset, size, grey)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -140,14 +140,14 @@ class Crops:
 
     def image(self, row: int) -> Image:
         """A crop: RGB, uint8 of shape (height, width, 3)."""
-        return images.decoded(self.crops.read(int(self.part[row]), int(self.offset[row]), int(self.size[row])))
+        return self.crops.image(int(self.part[row]), int(self.offset[row]), int(self.size[row]))
 
     def mask(self, row: int) -> Image | None:
         """Where a crop differs from its original's, uint8 of shape (height, width); None where there is no mask."""
         if self.mask_offset[row] == UNKNOWN:
             return None
-        data = self.masks.read(int(self.part[row]), int(self.mask_offset[row]), int(self.mask_size[row]))
-        return images.decoded(data, grey=True)
+        place = int(self.part[row]), int(self.mask_offset[row]), int(self.mask_size[row])
+        return self.masks.image(*place, grey=True)
 
     def landmarks(self, row: int) -> Points | None:
         """The face's landmarks; None where unknown."""

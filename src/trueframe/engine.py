@@ -23,12 +23,12 @@ from trueframe.workspace import PARAMS, Workspace
 # Snakemake, which looks at mtimes, sees no order among units; older than any real file, and not 0, which it takes for
 # "no file". The artifacts are none of Snakemake's outputs: it would delete an output before the job that makes it anew,
 # or, marked `update`, copy it first and after a failure write the copy back, through a symlink into DVC's cache.
-_UNITS = Path(".snakemake/units")
+UNITS = Path(".snakemake/units")
 _MTIME_S = 86_400
-_STALE = Path(".snakemake/stale")
+STALE = Path(".snakemake/stale")
 _PRUNED = Path(".snakemake/pruned")
 _TOLD = Path(".snakemake/told")
-_LOCK = Path(".snakemake/trueframe.lock")
+LOCK = Path(".snakemake/trueframe.lock")
 
 
 class Engine:
@@ -46,7 +46,7 @@ class Engine:
         if not main:
             return
         _refuse_overrides(config, root / PARAMS)
-        _refuse_hardlinks(self._workspace.hashes.cache_types)
+        refuse_hardlinks(self._workspace.hashes.cache_types)
         if self._free():
             self._show_units()
 
@@ -61,7 +61,7 @@ class Engine:
         """Make Snakemake's view of the units what the records say."""
         for stage in STAGES:
             for unit in self._workspace.layout.units(stage):
-                path = self._root / _UNITS / stage / unit
+                path = self._root / UNITS / stage / unit
                 if self._workspace.record(stage, unit) is None:
                     path.unlink(missing_ok=True)
                 else:
@@ -71,11 +71,11 @@ class Engine:
 
     def units(self, stage: str) -> list[str]:
         """All units of a stage, as Snakemake sees them."""
-        return [str(_UNITS / stage / unit) for unit in self._workspace.layout.units(stage)]
+        return [str(UNITS / stage / unit) for unit in self._workspace.layout.units(stage)]
 
     def upstream(self, stage: str, unit: str) -> list[str]:
         """The units that a unit reads from."""
-        return [str(_UNITS / name / source) for name, source in self._workspace.layout.upstream(stage, unit)]
+        return [str(UNITS / name / source) for name, source in self._workspace.layout.upstream(stage, unit)]
 
     def stale(self, stage: str, unit: str) -> list[str]:
         """New files, named after the reasons, that make Snakemake run a stale unit; none for a fresh one.
@@ -85,7 +85,7 @@ class Engine:
         """
         if not self._main:
             return []
-        markers = [_STALE / stage / unit / _file_name(reason) for reason in self._workspace.reasons(stage, unit)]
+        markers = [STALE / stage / unit / _file_name(reason) for reason in self._workspace.reasons(stage, unit)]
         for marker in markers:
             (self._root / marker).parent.mkdir(parents=True, exist_ok=True)
             (self._root / marker).write_text(f"{time.time_ns()}\n", encoding="utf-8")
@@ -116,7 +116,7 @@ class Engine:
 
     def start(self) -> None:
         """Take the workspace for this run; the hold ends with the process. Raises UserError when another run has it."""
-        path = self._root / _LOCK
+        path = self._root / LOCK
         path.parent.mkdir(exist_ok=True)
         self._lock = path.open("a+", encoding="utf-8")
         try:
@@ -133,7 +133,7 @@ class Engine:
         self._lock.flush()
 
     def _free(self) -> bool:
-        path = self._root / _LOCK
+        path = self._root / LOCK
         if not path.exists():
             return True
         with path.open("r", encoding="utf-8") as file:
@@ -162,7 +162,8 @@ def _refuse_overrides(config: dict[str, Any], path: Path) -> None:
         )
 
 
-def _refuse_hardlinks(cache_types: list[str]) -> None:
+def refuse_hardlinks(cache_types: list[str]) -> None:
+    """Raise UserError where DVC may link its cache by hardlinks."""
     if "hardlink" in cache_types:
         raise UserError(
             f".dvc/config: cache.type {','.join(cache_types)}: hardlinks make artifacts read-only and Snakemake won't "

@@ -14,6 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from trueframe import headers
+from trueframe.archive import MEND, Reader
+from trueframe.errors import UserError
+
 CHANGED = 20  # a mask's pixel above this, of 255, is one that the fake changed
 
 CROP, MASK = "webp", "png"  # extensions
@@ -48,8 +52,20 @@ def png(image: NDArray[np.uint8], how: tuple[int, ...] = FAST) -> bytes:
 
 
 def decoded(data: bytes, grey: bool = False) -> NDArray[np.uint8]:
-    """The RGB image (height, width, 3) or the grey one (height, width) of its file. Raises ValueError if it is none."""
+    """The RGB image (height, width, 3) or the grey one (height, width) of its file.
+
+    Raises ValueError where it is none, and for one of more pixels than headers.MAX_PIXELS before it fills the memory.
+    """
+    headers.size_px(data)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise ValueError(f"{len(data)} bytes that are no image")
     return np.asarray(image, np.uint8)
+
+
+def read(reader: Reader, offset: int, size: int, grey: bool = False) -> NDArray[np.uint8]:
+    """`decoded` of an archive's `size` bytes from `offset`. Raises UserError with its path where they are no image."""
+    try:
+        return decoded(reader.read(offset, size), grey)
+    except ValueError as error:
+        raise UserError(f"{reader.path}: at byte {offset}: {error}; {MEND}") from error

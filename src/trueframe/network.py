@@ -20,6 +20,7 @@ from trueframe.card import Card
 from trueframe.errors import UserError
 
 HUB = "hub"
+_HUB_FILE = "model.safetensors"
 NONE = "none"
 _GIVE_A_FILE = "or name the path of a safetensors file of this encoder's weights there, or none to start untrained"
 
@@ -54,12 +55,9 @@ def build(
     The last layer is new, from torch's random numbers, and with "none" every layer. Raises UserError when timm has no
     such encoder, its weights can't be fetched, or the file does not fit.
     """
-    name = encoder.partition(".")[0]
-    if not timm.is_model(name):
-        close = ", ".join(difflib.get_close_matches(name, timm.list_models(), 3)) or "see timm.list_models()"
-        raise UserError(
-            f"params.yaml: models.encoder: {encoder}: timm {timm.__version__} has none such; near it: {close}"
-        )
+    _require_known(encoder, f"params.yaml: models.encoder: {encoder}")
+    if weights not in (HUB, NONE):
+        cards.refuse_pickle(Path(weights), f"params.yaml: models.weights: {weights}")
     made = _create(encoder, weights == HUB, size_px, drop_path=drop_path, dropout=dropout)
     settings = _settings(made)
     card = Card(encoder, size_px, tuple(settings["mean"]), tuple(settings["std"]), holdout_fold, epoch=0)
@@ -75,11 +73,45 @@ def save(network: Network, path: Path, epoch: int) -> None:
 
 
 def load(path: Path) -> Network:
-    """The network that `save` wrote, ready to score (in evaluation mode)."""
+    """The network that `save` wrote, ready to score (in evaluation mode).
+
+    Raises UserError for a file of anything else: it may be from elsewhere, and nothing in it is run.
+    """
     card = cards.read(path)
+    _require_known(card.encoder, f"{path}: {card.encoder}")
     encoder = _create(card.encoder, False, card.size_px)
-    encoder.load_state_dict(safetensors.torch.load_file(path))
+    try:
+        encoder.load_state_dict(safetensors.torch.load_file(path))
+    except RuntimeError as error:
+        raise UserError(
+            f"{path}: its tensors are not those of {card.encoder} ({_first_sentence(error)}); run `snakemake models`, "
+            "which makes it"
+        ) from error
     return Network(card, encoder).eval()
+
+
+def _require_known(encoder: str, where: str) -> None:
+    """Raise UserError unless timm itself has the encoder: other names of its kind fetch code's settings from a hub."""
+    name = encoder.partition(".")[0]
+    if not timm.is_model(name):
+        close = ", ".join(difflib.get_close_matches(name, timm.list_models(), 3)) or "see timm.list_models()"
+        raise UserError(f"{where}: timm {timm.__version__} has none such; near it: {close}")
+    try:
+        timm.get_pretrained_cfg(encoder)
+    except RuntimeError as error:
+        known = ", ".join(timm.list_pretrained(f"{name}.*")) or "none"
+        raise UserError(f"{where}: timm {timm.__version__} has no such weights of {name}; it has {known}") from error
+
+
+def _from_hub(encoder: str) -> dict[str, str]:
+    """What makes timm fetch an encoder's safetensors and nothing else: left to itself it may read a pickle instead."""
+    published = timm.get_pretrained_cfg(encoder)
+    if published is None or not published.hf_hub_id:
+        raise UserError(
+            f"params.yaml: models.weights: {HUB}: of {encoder} the hub has no safetensors; name another encoder, "
+            f"{_GIVE_A_FILE}"
+        )
+    return {"hf_hub_filename": _HUB_FILE, "url": ""}
 
 
 def _create(encoder: str, pretrained: bool, size_px: int, *, drop_path: float = 0.0, dropout: float = 0.0) -> nn.Module:
@@ -89,6 +121,8 @@ def _create(encoder: str, pretrained: bool, size_px: int, *, drop_path: float = 
     published = timm.get_pretrained_cfg(encoder)
     if published is not None and published.fixed_input_size:
         settings["img_size"] = size_px
+    if pretrained:
+        settings["pretrained_cfg_overlay"] = _from_hub(encoder)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries fill a screen
     try:
         made: nn.Module = timm.create_model(encoder, pretrained=pretrained, **settings)

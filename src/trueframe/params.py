@@ -6,6 +6,7 @@ given: params.yaml says every value, so that a result's record does too.
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -312,7 +313,9 @@ def parse(text: str, name: str) -> Params:
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: of a date such as 2024-99-99
         raise UserError(f"{name}: not YAML: {error}") from error
     if not isinstance(values, dict):
-        raise UserError(f"{name}: expected a mapping of sections ({', '.join(Params.model_fields)}), found {values!r}")
+        raise UserError(
+            f"{name}: expected a mapping of sections ({', '.join(Params.model_fields)}), found {_shown(values)}"
+        )
     try:
         return Params.model_validate(values)
     except ValidationError as error:
@@ -345,7 +348,14 @@ def _problem(error: dict[str, Any]) -> str:
     hint = ""
     if isinstance(error["input"], str) and _is_number(error["input"]):
         hint = " (YAML reads this as text: write 1.0e-4 rather than 1e-4, and no quotes)"
-    return f"{prefix}{error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}{hint}"
+    return f"{prefix}{_shown(error['input'])}: {error['msg'][:1].lower()}{error['msg'][1:]}{hint}"
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: by aliases, a few lines of YAML can be one of a thousand million items."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring = 3, 200
+    return short.repr(value)
 
 
 def _is_number(text: str) -> bool:

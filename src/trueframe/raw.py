@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -27,18 +29,43 @@ def parts(root: Path, kind: str) -> tuple[str, ...]:
 
 
 def require(root: Path) -> None:
-    """Raise UserError when there are no raw videos to work on."""
+    """Raise UserError when there are no raw videos to work on, or a part has a name that Snakemake can't carry."""
     if not (root / RAW).is_dir():
         raise UserError(
             f"{RAW}: not there; put train parts in {RAW}/train/<part>/ and test parts in {RAW}/test/<part>/, "
             "or write the demo's with `trueframe demo-data`, or fetch a shared set with `dvc pull`"
         )
-    if not parts(root, "train") and not parts(root, "test"):
+    names = [f"{kind}/{name}" for kind in ("train", "test") for name in parts(root, kind)]
+    wild = next((name for name in names if re.search(r"\{.*\}", name, re.DOTALL)), None)
+    if wild is not None:
+        raise UserError(f"{RAW}/{wild}: Snakemake takes braces in a name for a wildcard; give the part another name")
+    if not names:
         raise UserError(f"{RAW}: has no part; expected folders {RAW}/train/<part>/ with videos and metadata.json")
 
 
+def obstacle(root: Path) -> str | None:
+    """A file in data/raw that DVC can't take, and why, relative to the workspace; None where there is none.
+
+    It would fail on a link to nothing and on what may not be read, and wait for ever for a pipe to say something.
+    """
+    for folder, _, names in os.walk(root / RAW):
+        for name in sorted(names):
+            path = Path(folder, name)
+            if not path.exists():
+                why = "a link to a file that is not there"
+            elif not path.is_file():
+                why = "a pipe or device, not a file"
+            elif not os.access(path, os.R_OK):
+                why = "can't be read"
+            else:
+                continue
+            return f"{path.relative_to(root)}: {why}"
+    return None
+
+
 def repository(root: Path) -> Repo:
-    """DVC's repository at `root`. Raises UserError where there is none."""
+    """DVC's repository at `root`. Raises UserError where there is none, or its configuration can't be read."""
+    from dvc.config import ConfigError
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
     from dvc.scm import SCMError
@@ -49,6 +76,10 @@ def repository(root: Path) -> Repo:
     except (NotDvcRepoError, SCMError) as error:
         raise UserError(
             f"{root}: not a repository of git and DVC ({error}); run in a clone, or run `git init` and `dvc init`"
+        ) from error
+    except ConfigError as error:
+        raise UserError(
+            f"{root / '.dvc/config'}: can't be read ({error}); mend it, or `git checkout .dvc/config`"
         ) from error
     return repo
 
@@ -78,9 +109,18 @@ class Hashes:
     def part(self, unit: str) -> dict[str, str]:
         """Path, relative to the workspace, to "md5:<digest>" of each file that `index` reads of a part."""
         folder = self._root / RAW / unit
-        names = sorted(path.name for path in folder.iterdir() if path.name != LABELS and not path.name.startswith("."))
-        known = self._known(f"{folder}/{name}" for name in names)
-        return {f"{RAW}/{unit}/{name}": known.get(f"{folder}/{name}") or self.file(folder / name) for name in names}
+        try:
+            names = sorted(
+                path.name for path in folder.iterdir() if path.name != LABELS and not path.name.startswith(".")
+            )
+            known = self._known(f"{folder}/{name}" for name in names)
+            return {
+                f"{RAW}/{unit}/{name}": self._content(folder / name, known.get(f"{folder}/{name}")) for name in names
+            }
+        except PermissionError as error:
+            raise UserError(
+                f"{folder}: can't be read ({error.strerror}); give permission to read and enter it"
+            ) from error
 
     def labels(self, unit: str) -> dict[str, str]:
         """The same of a test part's labels.csv; empty where there is none."""
@@ -91,6 +131,12 @@ class Hashes:
     def _repo(self) -> Repo:
         with _remembering():
             return repository(self._root)
+
+    def _content(self, path: Path, known: str | None) -> str:
+        """As `file`. known: what DVC remembers, which does not help where the file may not be read (any more)."""
+        if not os.access(path, os.R_OK) and path.is_file():
+            return "not readable"
+        return known or self.file(path)
 
     def file(self, path: Path) -> str:
         """ "md5:<digest>" of a file; "not a file" where there is none."""

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from trueframe import formats
 from trueframe.files import canonical_json, partial, publish, sha256_file, sha256_text
 
-FORMAT = 1
 LOCK = Path("requirements.lock")
 
 
@@ -61,7 +61,7 @@ class Record:
     def prepare(self, path: Path) -> None:
         """Write the record under its temporary name, to be published there."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial(path).write_text(canonical_json({"format": FORMAT, **asdict(self)}), encoding="utf-8")
+        partial(path).write_text(canonical_json({"format": formats.FORMAT, **asdict(self)}), encoding="utf-8")
 
     def write(self, path: Path) -> None:
         """Write the record, in one step."""
@@ -73,22 +73,29 @@ _RECORD = TypeAdapter(Record)
 
 
 def read(path: Path) -> Record | None:
-    """The record at `path`; None where there is none or where what lies there is no record of this format."""
+    """The record at `path`; None where there is none or where what lies there is no record.
+
+    Raises formats.OtherFormatError for a record of another format: counted as none, all of it would be made anew.
+    """
     try:
-        return parse(path.read_bytes())
+        return parse(path.read_bytes(), path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None  # the unit counts as never made, and is made again
 
 
-def parse(data: bytes) -> Record | None:
-    """The record that a file's bytes are; None where they are no record of this format."""
+def parse(data: bytes, path: Path) -> Record | None:
+    """The record that the bytes of `path` are; None where they are no record. Raises as `read` does."""
     try:
         value = json.loads(data)
-        if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
-            return None
+    except (RecursionError, ValueError):
+        return None  # no UTF-8, no JSON
+    if not isinstance(value, dict) or type(number := value.pop("format", None)) is not int:
+        return None
+    formats.require(path, number)
+    try:
         return _RECORD.validate_python(value)
     except (RecursionError, ValueError):
-        return None  # ValueError: no UTF-8, no JSON, no record
+        return None
 
 
 def environment(root: Path) -> dict[str, str]:

@@ -67,6 +67,7 @@ def run_unit(
     with _tracker(workspace, stage, unit, recipe, progress) as tracker:
         tools = Tools(workers, device, devices, kept / recipe.digest, progress, tracker)
         with _outputs(workspace, stage, unit) as temporary:
+            _require_tables(workspace, entry, unit)
             items = importlib.import_module(f"trueframe.stages.{stage}").run(
                 unit=unit,
                 **_inputs(workspace, entry, unit),
@@ -96,6 +97,19 @@ def run_unit(
         tracker.finished(record)
     progress.say("done: " + ", ".join(f"{Path(path).name} {output.items} items" for path, output in made.items()))
     return True
+
+
+def _require_tables(workspace: Workspace, entry: Stage, unit: str) -> None:
+    """Raise UserError for a table among a unit's inputs that is none, or not what its stage hands on."""
+    from trueframe import tables  # pyarrow takes a while, and a fresh unit does without
+
+    for item in entry.inputs:
+        schema = tables.HANDED_ON.get((item.stage, item.output))
+        if schema is None:
+            continue
+        for source in workspace.layout.sources(item, unit):
+            for path in workspace.layout.output(item.stage, item.output, source):
+                tables.require(workspace.root / path, schema)
 
 
 def _detector(entry: Stage, device: str) -> dict[str, str]:

@@ -91,6 +91,7 @@ def _find(workspace: Workspace, name: str | None) -> _Face:
     for path in (folds, *(path for of_part in (crops, points, masks, changes) for path in of_part.values())):
         if not path.is_file():
             raise UserError(f"{path.relative_to(root)}: not there; run `snakemake --cores all folds landmarks masks`")
+    tables.require(folds, tables.FOLDS)
     table = dataset.faces(folds, points, changes)
     rows = _full(table) if name is None else _named(table, name)
     if not len(rows):

@@ -24,6 +24,7 @@ import av
 import numpy as np
 
 from trueframe import h264
+from trueframe.watch import Alive, no_sign
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -58,25 +59,28 @@ class Plan:
     wanted: NDArray[np.int64]
 
 
-def plan(container: InputContainer, stream: VideoStream, wanted: Sequence[int]) -> Plan | None:
+def plan(container: InputContainer, stream: VideoStream, wanted: Sequence[int], alive: Alive = no_sign) -> Plan | None:
     """How to give the wanted frames (growing numbers); None where all is to be decoded. Reads the container's packets.
 
-    Keeps numbers of the packets alone: some 100 bytes for each at the peak, 30 MB for three hours.
+    alive: called for each. Keeps numbers of the packets alone: some 100 bytes for each at the peak, 30 MB for three
+    hours.
     """
     if stream.codec_context.name != "h264":
         return None
     try:
-        packets = _surveyed(container, stream, wanted[-1] + 1 + 2 * _DEEPEST)
+        packets = _surveyed(container, stream, wanted[-1] + 1 + 2 * _DEEPEST, alive)
         return _planned(packets, stream.codec_context.reorder_depth, wanted)
     except (h264.UnclearError, DoubtError, av.error.FFmpegError):
         return None  # decoding everything will tell what is wrong, if anything is
 
 
-def frames(container: InputContainer, stream: VideoStream, made: Plan) -> Iterator[tuple[int, VideoFrame]]:
+def frames(
+    container: InputContainer, stream: VideoStream, made: Plan, alive: Alive = no_sign
+) -> Iterator[tuple[int, VideoFrame]]:
     """The wanted frames by number. Raises DoubtError where the plan turns out wrong; those given before are right.
 
     container: freshly opened, for its packets; stream: another's, for its decoder alone, which seeks must not reset:
-    it knows from the first packet which encoder's bugs to work around.
+    it knows from the first packet which encoder's bugs to work around. alive: called for each packet.
     """
     order = np.flatnonzero(made.shown)
     order = order[np.argsort(made.moments[order], kind="stable")]
@@ -84,7 +88,7 @@ def frames(container: InputContainer, stream: VideoStream, made: Plan) -> Iterat
     expected = iter(order.tolist())
     held: deque[tuple[int, int, VideoFrame]] = deque()
     try:
-        for frame in _decoded(container, stream, made):
+        for frame in _decoded(container, stream, made, alive):
             index = next(expected, None)
             if index is None or frame.pts is None or frame.pts != made.moments[index] or frame.is_corrupt:
                 raise DoubtError("not the frame that was expected, or a broken one")
@@ -102,16 +106,16 @@ def frames(container: InputContainer, stream: VideoStream, made: Plan) -> Iterat
         yield number, ready
 
 
-def _decoded(container: InputContainer, stream: VideoStream, made: Plan) -> Iterator[VideoFrame]:
+def _decoded(container: InputContainer, stream: VideoStream, made: Plan, alive: Alive) -> Iterator[VideoFrame]:
     decoder = stream.codec_context
     decoder.options = {"err_detect": "explode"}  # an error at the first damage found, rather than a guess
-    for index, packet in _read(container, made):
+    for index, packet in _read(container, made, alive):
         decoder.skip_frame = "DEFAULT" if made.shown[index] else "NONREF"
         yield from decoder.decode(packet)
     yield from decoder.decode(None)
 
 
-def _read(container: InputContainer, made: Plan) -> Iterator[tuple[int, Packet[VideoStream]]]:
+def _read(container: InputContainer, made: Plan, alive: Alive) -> Iterator[tuple[int, Packet[VideoStream]]]:
     """The packets of the runs, each checked to be the one that was planned."""
     source = container.streams.video[0]
     packets, index = container.demux(source), 0
@@ -124,6 +128,7 @@ def _read(container: InputContainer, made: Plan) -> Iterator[tuple[int, Packet[V
                 raise DoubtError("a seek went astray")
             packets, index = itertools.chain([first], packets), int(np.argmax(made.moments == first.pts))
         for place in range(index, stop):
+            alive()
             packet = _checked(next(packets, None), place, made)
             if place >= start:
                 yield place, packet
@@ -147,11 +152,12 @@ class _Packets:
     references: bytearray
 
 
-def _surveyed(container: InputContainer, stream: VideoStream, most: int) -> _Packets:
+def _surveyed(container: InputContainer, stream: VideoStream, most: int, alive: Alive) -> _Packets:
     """Headers of the stream's packets, of so many at most."""
     headers = h264.Headers(stream.codec_context.extradata)
     found = _Packets(array("q"), array("q"), array("q"), bytearray(), bytearray())
     for packet in container.demux(stream):
+        alive()
         if not packet.size:
             continue
         if packet.pts is None or packet.is_corrupt or packet.is_discard or packet.has_sidedata("new_extradata"):

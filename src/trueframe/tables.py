@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import errno
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from trueframe import formats
+from trueframe.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +30,14 @@ TOO_FEW_FRAMES = "too_few_frames"
 NO_FACE = "no_face"
 USABLE = (OK, TRUNCATED, MISSING_ORIGINAL)
 
+_FORMAT = b"trueframe_format"  # key of the schema's metadata
+_TOLD = 3  # wrong columns that a message names
+
 
 def _schema(required: Mapping[str, pa.DataType], optional: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
     fields = [pa.field(name, kind, nullable=False) for name, kind in required.items()]
-    return pa.schema(fields + [pa.field(name, kind) for name, kind in (optional or {}).items()])
+    metadata = {_FORMAT: str(formats.FORMAT)}
+    return pa.schema(fields + [pa.field(name, kind) for name, kind in (optional or {}).items()], metadata)
 
 
 _FACE = {"video": pa.string(), "frame": pa.int64(), "track": pa.int32()}
@@ -92,6 +101,18 @@ ROLES = _schema(
 # A row per scored crop and epoch whose weights scored it, sorted by (video, frame, track, epoch). score: probability of
 # fake, 0..1; held_out: the model did not train on it (true for every crop of a test part).
 PREDICTIONS = _schema({**_FACE, "epoch": pa.int32(), "score": pa.float32(), "held_out": pa.bool_()})
+# The tables that stages hand on, by stage and output.
+HANDED_ON: dict[tuple[str, str], pa.Schema] = {
+    ("index", "table"): INDEX,
+    ("bboxes", "boxes"): BBOXES,
+    ("bboxes", "videos"): VIDEOS,
+    ("crops", "videos"): VIDEOS,
+    ("landmarks", "points"): LANDMARKS,
+    ("masks", "table"): MASKS,
+    ("folds", "table"): FOLDS,
+    ("models", "videos"): ROLES,
+    ("predictions", "scores"): PREDICTIONS,
+}
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]] | pd.DataFrame, schema: pa.Schema) -> int:
@@ -99,7 +120,7 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]] | pd.DataFrame, schema: 
 
     rows: mappings, or a DataFrame, whose NaN are missing values, and whose index and other columns are left out. Raises
     pyarrow.ArrowInvalid when a value does not fit its column, ValueError where a required one is missing, KeyError when
-    a DataFrame lacks a column. The settings are fixed, and no pandas or writer metadata is kept, so that equal rows
+    a DataFrame lacks a column. The settings are fixed, and no metadata but the format is kept, so that equal rows
     give equal bytes whichever way they came.
     """
     table = _table(rows, schema)
@@ -117,22 +138,83 @@ def _table(rows: Iterable[Mapping[str, Any]] | pd.DataFrame, schema: pa.Schema) 
         return pa.Table.from_pylist(list(rows), schema=schema)
     table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False)
     # A joined DataFrame comes in chunks, and their ends could show in the file.
-    return table.replace_schema_metadata(None).combine_chunks()
+    return table.replace_schema_metadata(schema.metadata).combine_chunks()
+
+
+def require(path: Path, schema: pa.Schema) -> None:
+    """Raise UserError unless a file is a table of these very columns, and of the format of now. Reads no rows."""
+    with _whole(path):
+        found = pq.read_schema(path)
+    told = (found.metadata or {}).get(_FORMAT, b"").decode("latin-1")
+    if not (told.isascii() and told.isdigit() and len(told) < 10):
+        raise _refusal(path, "its metadata does not tell trueframe's format")
+    formats.require(path, int(told))
+    if found.equals(schema):
+        return
+    wrong = [f"no column {name}" for name in schema.names if name not in found.names]
+    wrong += [f"an unknown column {name!r}" for name in found.names if name not in schema.names]
+    kinds = {field.name: field for field in found}
+    wrong += [
+        f"column {field.name} is {kinds[field.name].type}, not {field.type}"
+        for field in schema
+        if field.name in kinds and kinds[field.name].type != field.type
+    ]
+    more = f" and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
+    raise _refusal(path, ("; ".join(wrong[:_TOLD]) or "columns in another order or with other rules") + more)
 
 
 def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a table, or some of its columns, as a DataFrame. Nullable integers stay integers (pandas' own types)."""
+    """Read a table, or some of its columns, as a DataFrame. Nullable integers stay integers (pandas' own types).
+
+    Raises UserError where the file is no whole table or lacks a column.
+    """
     import pandas as pd
 
     types = {pa.int8(): pd.Int8Dtype(), pa.int32(): pd.Int32Dtype()}
-    schema = pq.read_schema(path)
-    nullable = {field.type for field in schema if field.nullable}
-    table = pq.read_table(path, columns=columns)
-    frame: pd.DataFrame = table.to_pandas(types_mapper=lambda kind: types.get(kind) if kind in nullable else None)
+    with _whole(path):
+        table = _read(path, columns)
+        nullable = {field.type for field in table.schema if field.nullable}
+        frame: pd.DataFrame = table.to_pandas(
+            types_mapper=lambda kind: types.get(kind) if kind in nullable else None, ignore_metadata=True
+        )
     return frame
 
 
-def read_rows(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
-    """Read a table as plain rows, null as None. For small tables and code that has no use for pandas."""
-    rows: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
+def read_rows(
+    path: Path, columns: list[str] | None = None, filters: list[tuple[str, str, Any]] | None = None
+) -> list[dict[str, Any]]:
+    """Read a table as plain rows, null as None. For small tables and code that has no use for pandas.
+
+    filters: pyarrow's, of the rows that are wanted. Raises UserError as `read` does.
+    """
+    with _whole(path):
+        rows: list[dict[str, Any]] = _read(path, columns, filters).to_pylist()
     return rows
+
+
+def _read(path: Path, columns: list[str] | None, filters: list[tuple[str, str, Any]] | None = None) -> pa.Table:
+    lacking = sorted(set(columns or ()) - set(pq.read_schema(path).names))
+    if lacking:  # pyarrow leaves such a column out without a word
+        raise _refusal(path, f"no column {', '.join(lacking)}")
+    return pq.read_table(path, columns=columns, filters=filters)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Tell by its name of a file that is no table, or not all of one."""
+    try:
+        yield
+    except (FileNotFoundError, MemoryError):
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: text that is no UTF-8
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # no fault of the file
+        why = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise _refusal(path, f"no whole table ({why})") from error
+
+
+def _refusal(path: Path, why: str) -> UserError:
+    return UserError(
+        f"{path}: {why}; expected a parquet table as trueframe writes it: remove it and run snakemake, which makes it "
+        "anew, or fetch it with `dvc pull`"
+    )

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from trueframe import raw
 from trueframe.dag import STAGES
+from trueframe.printable import printable
 from trueframe.workspace import PARTIAL, Workspace
 
 _RAW_FILE = Path("data/raw.dvc")
@@ -71,6 +73,13 @@ def _told(workspace: Workspace) -> bool:
         targets.insert(0, str(_RAW_FILE))
     if not targets:
         return True
+    if "index" in targets and (obstacle := raw.obstacle(workspace.root)):
+        print(
+            f"DVC was not told of {', '.join(targets)}: {printable(obstacle)}, and DVC takes all of {raw.RAW} or "
+            "nothing; mend or remove it, and the next run tells DVC",
+            file=sys.stderr,
+        )
+        return False
     words = [sys.executable, "-m", "dvc", "commit", "--force", "--quiet", *targets]
     done = subprocess.run(words, cwd=workspace.root, check=False)
     if done.returncode:

@@ -235,12 +235,17 @@ def leaves(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def here() -> Workspace:
-    """The workspace in the current folder. Raises UserError when the code that runs is not this workspace's own.
+    """The workspace in the current folder. Raises UserError when the code that runs is not this workspace's own."""
+    root = Path.cwd()
+    require_own_code(root)
+    return Workspace(root)
+
+
+def require_own_code(root: Path) -> None:
+    """Raise UserError when the code that runs is not a workspace's own.
 
     A record holds the digests of the workspace's modules, so those must be the ones that run.
     """
-    root = Path.cwd()
     own, running = (root / "src/trueframe").resolve(), Path(__file__).resolve().parent
     if own != running and own.is_dir():
         raise UserError(f"{running}: this code is not the workspace's own; run with PYTHONPATH={root / 'src'}")
-    return Workspace(root)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from befallen import Made, copy, leftovers, run
 
+from befallen import Made, copy, leftovers, run
 from trueframe.audit.verify import verify
 from trueframe.progress import Quiet
 from trueframe.upkeep import OWED

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from befallen import OTHER, End, Fault, Job, Made, copy, falsely_fresh, first_units, killed_at, leftovers, run
 from power import power_cut
-
 from trueframe import upkeep
 from trueframe.dag import STAGES
 from trueframe.workspace import Workspace

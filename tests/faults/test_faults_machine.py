@@ -13,13 +13,17 @@ from pathlib import Path
 
 import psutil
 import pytest
-from befallen import OTHER, End, Fault, Job, Made, copy, falsely_fresh, first_units, leftovers, run
 
+from befallen import OTHER, End, Fault, Job, Made, copy, falsely_fresh, first_units, leftovers, run
 from trueframe.dag import STAGES
 from workspaces import edit_params
 
 _QUICK = ("index", "crops", "models", "submission")
 _STAGES = [stage if stage in _QUICK else pytest.param(stage, marks=pytest.mark.long) for stage in STAGES]
+# Not a training: a thread of torch's that gets no memory may wait for ever.
+_STARVED = [
+    stage if stage in _QUICK else pytest.param(stage, marks=pytest.mark.long) for stage in STAGES if stage != "models"
+]
 MIB = 1 << 20
 
 
@@ -93,7 +97,7 @@ def _little_memory(_: Path, size: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + size, used + size))
 
 
-@pytest.mark.parametrize("stage", _STAGES)
+@pytest.mark.parametrize("stage", _STARVED)
 def test_a_stage_that_lacks_memory_is_done_right_or_not_at_all(finished: Path, stage: str) -> None:
     """How it ends is the libraries': few of them say that it is memory that they lack. No video is blamed for it."""
     unit = unit_of(finished, stage)

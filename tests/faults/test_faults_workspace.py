@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from befallen import Made, copy, first_units, leftovers, paths, run, units
 
+from befallen import Made, copy, first_units, leftovers, paths, run, units
 from trueframe.dag import STAGES
 from trueframe.workspace import Workspace
 
@@ -33,7 +33,6 @@ def record_edits(root: Path, stage: str, unit: str) -> Iterator[tuple[str, str]]
     wrong: dict[str, dict[str, Any]] = {
         "another unit": {"unit": "train/part_77"},
         "another stage": {"stage": "index" if stage != "index" else "crops"},
-        "a later format": {"format": 2},
         "no format": {"format": None},
         "no outputs": {"outputs": {}},
         "an output less": {"outputs": others},
@@ -64,7 +63,7 @@ def made_again(root: Path, stage: str, unit: str, made: Made) -> None:
     assert Made.of(root, stage, unit) == made
 
 
-def test_a_record_with_wrong_content_is_none(workspace: Path) -> None:
+def test_a_record_with_wrong_content_is_no_reason_to_trust(workspace: Path) -> None:
     count = 0
     for stage, unit in first_units(workspace):
         made, place = Made.of(workspace, stage, unit), workspace / STAGES[stage].record_path(unit)
@@ -74,7 +73,7 @@ def test_a_record_with_wrong_content_is_none(workspace: Path) -> None:
             count += 1
         made_again(workspace, stage, unit, made)
     print(f"{count} records with wrong content")
-    assert count == 24 * len(STAGES)
+    assert count == 23 * len(STAGES)
     assert Workspace(workspace).stale_units() == {}
 
 

@@ -15,7 +15,7 @@ rule prune:
     conda:
         "../envs/trueframe.yaml"
     shell:
-        "python -m trueframe prune {wildcards.stage} 2> {log:q}"
+        "python -m trueframe prune {wildcards.stage:q} 2> {log:q}"
 
 
 rule commit:

@@ -42,4 +42,4 @@ rule models_unit:
         mem_mb=4000,
         gpu=1,
     shell:
-        "python -m trueframe models {wildcards.seed} --workers {threads} --devices {resources.gpu} 2> {log:q}"
+        "python -m trueframe models {wildcards.seed:q} --workers {threads} --devices {resources.gpu} 2> {log:q}"

@@ -156,3 +156,8 @@ def contents(root: Path, objects: Iterable[str]) -> Iterator[bytes]:
 def versioned(root: Path, path: Path) -> bool:
     """Whether git tracks a file."""
     return _git(root, "ls-files", "--error-unmatch", "--", str(path)).returncode == 0
+
+
+def inside(root: Path) -> bool:
+    """Whether a folder is in a git repository. Raises UserError where git does not tell."""
+    return bool(_lines(root, "rev-parse", "--git-dir"))

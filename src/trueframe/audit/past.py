@@ -15,6 +15,7 @@ from trueframe.audit.traces import UNUSED, Look, Traces
 from trueframe.audit.trail import TRACKED
 from trueframe.dag import STAGES
 from trueframe.errors import UserError
+from trueframe.formats import OtherFormatError
 from trueframe.records import Record
 from trueframe.withdrawn import Withdrawn
 
@@ -58,6 +59,7 @@ class _Old(Commit):
     def __init__(self, root: Path, sha: str, objects: Objects, known: dict[str, Record | None]) -> None:
         super().__init__(root, sha, objects)
         self._known = known
+        self._unreadable: set[str] = set()
 
     @cached_property
     def tracked(self) -> Tracked:
@@ -87,12 +89,21 @@ class _Old(Commit):
         if md5 is None or place is None:
             return None
         if md5 not in self._known:
-            self._known[md5] = records.read(place)
+            try:
+                self._known[md5] = records.read(place)
+            except OtherFormatError:
+                self._unreadable.add(path)
+                return None
         return self._known[md5]
 
     def absent(self) -> Iterator[str]:
-        """Lists of files, records and indexes that the cache has not: what they would lead to is not known."""
+        """Lists of files, records and indexes that the cache has not: what they would lead to is not known.
+
+        Records of another format are among them.
+        """
         yield from self.tracked.unlisted
+        _ = self.records
+        yield from sorted(self._unreadable)
         index = STAGES["index"].outputs["table"]
         paths = [path for stage in STAGES.values() for _, path in self._units(stage)]
         paths += [index.format(unit=unit) for stage, unit in self.records if stage == "index"]

@@ -84,13 +84,20 @@ class Snapshot(ABC):
         import pyarrow.parquet as pq
 
         place = self.locate(path)
+        if place is None:
+            return None
         try:
-            return pq.ParquetFile(place).read(columns) if place else None  # read_table would import pandas
-        except pa.ArrowInvalid as error:
-            raise UserError(
-                f"{path} of {self.name}: expected a parquet table ({str(error).splitlines()[0][:100]}); "
-                "`trueframe audit --verify` tells which files are not as their records say"
-            ) from error
+            file = pq.ParquetFile(place)  # read_table would import pandas
+            lacking = sorted(set(columns or ()) - set(file.schema_arrow.names))
+            if not lacking:
+                return file.read(columns)
+            why = f"no column {', '.join(lacking)}"
+        except (pa.ArrowException, OSError, ValueError) as error:
+            why = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise UserError(
+            f"{path} of {self.name}: expected a parquet table ({why}); "
+            "`trueframe audit --verify` tells which files are not as their records say"
+        )
 
 
 class Folder(Snapshot):

@@ -9,7 +9,6 @@ tables of statuses and records have names and digests alone, as data/withdrawn.c
 from __future__ import annotations
 
 import csv
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,8 +94,8 @@ def _whole(path: Path) -> Iterator[None]:
     """Tell of a file that is no table and no archive, or not all of one, by its name."""
     try:
         yield
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        why = str(error).partition("\n")[0][:100]
+    except (OSError, ValueError, UserError) as error:
+        why = str(error).partition("\n")[0].removeprefix(f"{path}: ")[:100]
         raise UserError(
             f"{path}: can't be read ({why}); `trueframe audit --verify` tells of damaged "
             "files; remove it if it is an object of DVC's cache, and `dvc fetch` it"

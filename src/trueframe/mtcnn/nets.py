@@ -68,7 +68,7 @@ class OpenvinoNets:
         """As Nets."""
         answers = [_infer(self._pnet, area.level(table, height, width)) for table in tables]
         chances, shifts = (np.concatenate(of_one) for of_one in zip(*answers, strict=True))
-        return chances[:, 1], shifts
+        return chances[:, 0], shifts
 
     def refine(self, pieces: Floats) -> tuple[Floats, Floats]:
         """As Nets."""
@@ -104,17 +104,28 @@ class _Graph:
         self._ops, self._tensors = opset1, tensors
         self.input = opset1.parameter([-1, 3, *sides], Type.f32)
 
-    def conv(self, node: Any, name: str, activation: str = "") -> Any:
+    def conv(self, node: Any, name: str, activation: str) -> Any:
+        return self._prelu(self._convolution(node, *self._layer(name)), activation)
+
+    def map(self, node: Any, chances: str, others: str) -> Any:
+        """The model that ends in two layers at each place: the chance of a face, (n, 1, h, w), and others.
+
+        Both are one convolution, whose channels the processor takes sixteen at a time however few there are. The chance
+        is what softmax gives the second of two: the logistic function of their difference.
+        """
+        from openvino import Model
+
         ops = self._ops
-        kernel, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
-        made = ops.convolution(node, ops.constant(kernel), [1, 1], [0, 0], [0, 0], [1, 1])
-        made = ops.add(made, ops.constant(bias.reshape(1, -1, 1, 1)))
-        return self._prelu(made, activation) if activation else made
+        (kernel, bias), (other_kernel, other_bias) = self._layer(chances), self._layer(others)
+        kernel, bias = np.concatenate([np.diff(kernel, axis=0), other_kernel]), np.append(np.diff(bias), other_bias)
+        made = self._convolution(node, kernel, bias)
+        parts = ops.variadic_split(made, ops.constant(np.array(1)), ops.constant(np.array([1, len(other_bias)])))
+        return Model([ops.sigmoid(parts.output(0)).output(0), parts.output(1)], [self.input])
 
     def dense(self, node: Any, name: str, activation: str = "") -> Any:
         ops = self._ops
-        made = ops.matmul(node, ops.constant(self._tensors[f"{name}.weight"]), False, True)
-        made = ops.add(made, ops.constant(self._tensors[f"{name}.bias"]))
+        weight, bias = self._layer(name)
+        made = ops.add(ops.matmul(node, ops.constant(weight), False, True), ops.constant(bias))
         return self._prelu(made, activation) if activation else made
 
     def pool(self, node: Any, side: int) -> Any:
@@ -130,6 +141,13 @@ class _Graph:
 
         return Model([self._ops.softmax(chances, 1), *others], [self.input])
 
+    def _layer(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
+
+    def _convolution(self, node: Any, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> Any:
+        made = self._ops.convolution(node, self._ops.constant(kernel), [1, 1], [0, 0], [0, 0], [1, 1])
+        return self._ops.add(made, self._ops.constant(bias.reshape(1, -1, 1, 1)))
+
     def _prelu(self, node: Any, name: str) -> Any:
         return self._ops.prelu(node, self._ops.constant(self._tensors[f"{name}.weight"]))
 
@@ -138,7 +156,7 @@ def _pnet(tensors: weights.Weights) -> Any:
     graph = _Graph(tensors, -1, -1)
     node = graph.pool(graph.conv(graph.input, "conv1", "prelu1"), 2)
     node = graph.conv(graph.conv(node, "conv2", "prelu2"), "conv3", "prelu3")
-    return graph.model(graph.conv(node, "conv4_1"), graph.conv(node, "conv4_2"))
+    return graph.map(node, "conv4_1", "conv4_2")
 
 
 def _rnet(tensors: weights.Weights) -> Any:

@@ -106,13 +106,17 @@ class _Search:
     def thresholds(self) -> tuple[float, ...]:
         return tuple((self.params.train if self.kind == "train" else self.params.test).thresholds)
 
-    def pictures(self, row: Row) -> Iterator[tuple[int, faces.Picture]]:
-        """The sampled frames of a video, as they are searched. Raises video.DecodeError where it breaks off."""
+    def pictures(self, row: Row) -> Iterator[tuple[int, tuple[int, ...], faces.Picture]]:
+        """The sampled frames of a video: number, shape and what is searched.
+
+        Raises video.DecodeError where it breaks off.
+        """
         from trueframe import faces
 
         scale = scale_of(max(row["width_px"], row["height_px"]), self.params)
-        for number, image in video.frames(self.raw / row["video"], sampled(self.kind, row["frames"], self.params)):
-            yield number, faces.picture(image, scale)
+        path = video.inside(self.raw, row["video"])
+        for number, image in video.frames(path, sampled(self.kind, row["frames"], self.params)):
+            yield number, image.shape, faces.picture(image, scale)
 
     def find(self, nets: faces.Nets, pictures: Sequence[faces.Picture]) -> list[faces.Faces]:
         """The faces of some frames of one size."""
@@ -135,6 +139,9 @@ class _Search:
                 zip(frame_tracks, of_frame.boxes, of_frame.scores, strict=True), key=lambda face: face[0]
             )
         ]
+        wanted = len(sampled(self.kind, row["frames"], self.params))
+        if 0 < len(numbers) < wanted and not broken:  # a decoder may leave out in silence what is damaged
+            broken = f"{wanted} were wanted"
         return _judged(row, len(numbers), found, broken)
 
 
@@ -156,7 +163,7 @@ def _on_cpu(search: _Search, row: Row) -> Result:
     seen: list[faces.Faces] = []
     broken = ""
     try:
-        for number, picture in search.pictures(row):
+        for number, _, picture in search.pictures(row):
             seen += search.find(nets, [picture])
             numbers.append(number)
     except video.DecodeError as error:
@@ -174,14 +181,16 @@ def _in_batches(search: _Search, device: str, rows: list[Row], workers: int) -> 
     def batches(row: Row) -> Iterator[tuple[list[int], list[faces.Picture], str]]:
         numbers: list[int] = []
         pictures: list[faces.Picture] = []
+        size: tuple[int, ...] = ()
         broken = ""
         try:
-            for number, picture in search.pictures(row):
-                numbers.append(number)
-                pictures.append(picture)
-                if len(pictures) == _BATCH:
+            for number, of_frame, picture in search.pictures(row):
+                if pictures and (len(pictures) == _BATCH or of_frame != size):  # a stream's pictures may grow midway
                     yield numbers, pictures, ""
                     numbers, pictures = [], []
+                size = of_frame
+                numbers.append(number)
+                pictures.append(picture)
         except video.DecodeError as error:
             broken = str(error)
         yield numbers, pictures, broken

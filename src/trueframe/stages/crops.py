@@ -64,7 +64,8 @@ def run(
     shutil.rmtree(spool, ignore_errors=True)
     spool.mkdir()
     tasks = [
-        _Task(raw / name, found, spool / str(number)) for number, (name, found) in enumerate(sorted(faces.items()))
+        _Task(video.inside(raw, name), found, spool / str(number))
+        for number, (name, found) in enumerate(sorted(faces.items()))
     ]
     cuts: dict[str, _Cut] = {}
     with archives.Writer(archive) as writer, tools.progress.task(len(tasks), "videos") as advance:
@@ -86,10 +87,11 @@ def _cut(params: Crops, task: _Task) -> _Cut:
     for face in task.faces:
         by_frame.setdefault(face["frame"], []).append(face)
     members: list[tuple[str, int]] = []
-    broken = ""
+    broken, there = "", 0
     with task.spool.open("wb") as file:
         try:
             for number, image in video.frames(task.path, sorted(by_frame)):
+                there += 1
                 for face in sorted(by_frame[number], key=lambda face: int(face["track"])):
                     data = _image(image, face, params)
                     if data:
@@ -98,6 +100,8 @@ def _cut(params: Crops, task: _Task) -> _Cut:
                         members.append((name, len(data)))
         except video.DecodeError as error:
             broken = str(error)
+    if 0 < there < len(by_frame) and not broken:  # a decoder may leave out in silence what is damaged
+        broken = f"{there} of the {len(by_frame)} frames with faces can be decoded"
     return _Cut(members, broken)
 
 

@@ -66,7 +66,11 @@ def _look(raw: Path, min_frames: int, item: tuple[str, bool, str | None]) -> dic
         return row | {"status": tables.MISSING_FILE, "reason": "a link to a file that is not there"}
     if not path.is_file() or path.suffix.lower() not in video.EXTENSIONS:
         return row | {"status": tables.NOT_A_VIDEO, "reason": f"not a file that ends in {', '.join(video.EXTENSIONS)}"}
-    row |= {"sha256": sha256_file(path), "size_bytes": path.stat().st_size}
+    try:
+        row |= {"size_bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    except PermissionError as error:
+        if barred is None:
+            return row | {"status": tables.DECODE_ERROR, "reason": f"can't be read: {error.strerror}"}
     if barred is not None:
         return row | {"status": tables.WITHDRAWN, "reason": barred}
     try:
@@ -75,13 +79,18 @@ def _look(raw: Path, min_frames: int, item: tuple[str, bool, str | None]) -> dic
         return row | {"status": tables.DECODE_ERROR, "reason": str(error)}
     row |= {"codec": found.codec, "width_px": found.width_px, "height_px": found.height_px, "fps": found.fps}
     row |= {"frames": found.frames}
+    status, reasons = tables.OK, [found.broken] if found.broken else []
     if found.frames < min_frames:
-        reason = f"{found.frames} frames; index.min_frames asks for {min_frames}"
-        return row | {"status": tables.TOO_FEW_FRAMES, "reason": reason}
-    if found.frames < found.declared:
-        reason = f"{found.frames} of the {found.declared} frames that the container declares are there"
-        return row | {"status": tables.TRUNCATED, "reason": reason}
-    return row
+        status, reasons = (
+            tables.TOO_FEW_FRAMES,
+            [f"{found.frames} frames; index.min_frames asks for {min_frames}", *reasons],
+        )
+    elif found.frames < found.declared:
+        told = f"{found.frames} of the {found.declared} frames that the container declares are there"
+        status, reasons = tables.TRUNCATED, [told, *reasons]
+    elif found.broken:
+        status, reasons = tables.TRUNCATED, [f"{found.frames} frames are there", *reasons]
+    return row | {"status": status, "reason": "; ".join(reasons)}
 
 
 def _claims(row: dict[str, Any], metadata: dict[str, Any], unit: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def _search(crops: Path, params: Landmarks, device: str, members: list[archives.
     rows = []
     with archives.Reader(crops) as reader:
         for member in members:
-            image = images.decoded(reader.read(member.offset, member.size))
+            image = images.read(reader, member.offset, member.size)
             (seen,) = faces.find(nets, [faces.picture(image, 1.0)], tuple(params.thresholds), params.min_face_px)
             video, frame, track = archives.parse_member(member.name)
             row: Row = {"video": video, "frame": frame, "track": track, "found": bool(len(seen.boxes))}

@@ -86,7 +86,7 @@ def _compare(crops: Path, window_px: int, pairs: list[Pair]) -> list[tuple[str, 
     found = []
     with archives.Reader(crops) as reader:
         for pair in pairs:
-            fake, original = (images.decoded(reader.read(member.offset, member.size)) for member in pair)
+            fake, original = (images.read(reader, member.offset, member.size) for member in pair)
             if fake.shape != original.shape or min(fake.shape[:2]) < window_px:
                 continue
             image = mask(fake, original, window_px)

@@ -271,6 +271,14 @@ def _loader(items: TrainingSet, batches: sampling.Batches, workers: int, place: 
     )
 
 
+def _batches_of(loader: Loader) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The loader's batches. torch puts a worker's traceback before the message of its UserError; here it goes."""
+    try:
+        yield from loader
+    except UserError as error:
+        raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from error
+
+
 def _train_epoch(
     fabric: Fabric,
     model: Any,
@@ -288,7 +296,9 @@ def _train_epoch(
     length = params.schedule_batches or params.epochs * len(batches)
     lr, losses = 0.0, []
     model.train()
-    for batch, ((images, labels), counts) in enumerate(zip(loader, batches.classes().tolist(), strict=True)):
+    for batch, ((images, labels), counts) in enumerate(
+        zip(_batches_of(loader), batches.classes().tolist(), strict=True)
+    ):
         lr = polynomial(params.lr, done + batch, length, params.lr_power)
         for group in optimizer.param_groups:
             group["lr"] = lr

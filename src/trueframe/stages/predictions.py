@@ -69,10 +69,8 @@ def ensemble(
 
 def _train_rows(part: str, folds: Path, holdout_fold: int) -> list[Row]:
     """The part's crops in the folds table, with whether the network saw them in training."""
-    import pyarrow.parquet as pq
-
     columns = ["video", "frame", "track", "offset", "size", "fold"]
-    rows: list[Row] = pq.read_table(folds, columns=columns, filters=[("part", "=", part)]).to_pylist()
+    rows = tables.read_rows(folds, columns, [("part", "=", part)])
     return [{**row, "held_out": row["fold"] == holdout_fold} for row in rows]
 
 
@@ -110,7 +108,7 @@ def _scores(
     with tools.gpus(kind) as gpus, archive.Reader(crops) as reader, tools.progress.task(len(rows), "crops") as advance:
 
         def load(number: int) -> NDArray[np.uint8]:
-            image = images.decoded(reader.read(rows[number]["offset"], rows[number]["size"]))
+            image = images.read(reader, rows[number]["offset"], rows[number]["size"])
             return dataset.letterbox(image, size_px)
 
         device = f"cuda:{gpus[0]}" if gpus else "cpu"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from trueframe import archive
+from trueframe import archive, headers
 from trueframe.audit.html.videos import Places
 from trueframe.audit.snapshot import Snapshot
 from trueframe.dag import STAGES
+from trueframe.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,7 +111,7 @@ def _middles(place: Path) -> list[Face]:
     """The crop in the middle of each video of an archive, by its directory."""
     try:
         members = archive.members(place)
-    except (zipfile.BadZipFile, ValueError):
+    except UserError:
         return []  # as in _small
     videos: dict[str, list[Face]] = {}
     for member in members:
@@ -131,8 +131,10 @@ def _small(reader: archive.Reader, face: Face) -> str | None:
     from PIL import Image
 
     try:
-        image = Image.open(io.BytesIO(reader.read(face.offset, face.size))).convert("RGB")
-    except (EOFError, OSError):
+        data = reader.read(face.offset, face.size)
+        headers.size_px(data)
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+    except (UserError, ValueError, OSError):
         return None  # a damaged archive: `trueframe audit --verify` names it, and the page must still be written
     image.thumbnail((_SIDE_PX, _SIDE_PX), Image.Resampling.LANCZOS)
     file = io.BytesIO()

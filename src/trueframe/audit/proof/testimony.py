@@ -15,6 +15,7 @@ from trueframe.audit.proof.findings import Finding, Kind
 from trueframe.audit.proof.lock import Lock
 from trueframe.audit.snapshot import Node
 from trueframe.dag import ONE, STAGES, Stage
+from trueframe.formats import OtherFormatError
 from trueframe.records import Record
 from trueframe.workspace import leaves
 
@@ -76,28 +77,31 @@ def _hear(root: Path, lock: Lock, node: Node, path: str) -> Testimony:
         expected = f"md5:{md5}" if md5 else "a record"
         kind = Kind.MISSING if gone else Kind.UNREADABLE
         finding = Finding(path, kind, expected, str(error.strerror), lock.restore(path, there=not gone))
-        return Testimony(node, path, None, _original(lock, node, md5), 0, finding)
-    own = _record(data, node)
+        return Testimony(node, path, None, _original(lock, path, node, md5), 0, finding)
+    own = _record(data, path, node)
     found = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if md5 and found != md5:
         original = lock.objects.original(md5)
         expected, now = _fields(original, data) if original else ("", "")
         digests = (f"md5:{md5}", f"md5:{found}")
         finding = Finding(path, Kind.EDITED, expected or digests[0], now or digests[1], advice)
-        return Testimony(node, path, own, _record(original, node) if original else None, len(data), finding)
+        return Testimony(node, path, own, _record(original, path, node) if original else None, len(data), finding)
     if own is None:
         finding = Finding(path, Kind.UNREADABLE, f"a record of {' '.join(node)}", "something else", advice)
         return Testimony(node, path, None, None, len(data), finding)
     return Testimony(node, path, own, own, len(data), None)
 
 
-def _original(lock: Lock, node: Node, md5: str | None) -> Record | None:
+def _original(lock: Lock, path: str, node: Node, md5: str | None) -> Record | None:
     data = lock.objects.original(md5) if md5 else None
-    return _record(data, node) if data else None
+    return _record(data, path, node) if data else None
 
 
-def _record(data: bytes, node: Node) -> Record | None:
-    record = records.parse(data)
+def _record(data: bytes, path: str, node: Node) -> Record | None:
+    try:
+        record = records.parse(data, Path(path))
+    except OtherFormatError:
+        return None  # what it claims can't be compared, and that is told
     return record if record and (record.stage, record.unit) == node else None
 
 

@@ -1,0 +1,105 @@
+"""What versions and shares the work: git, DVC, DVC's cache and its remotes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from trueframe.audit import git as history
+from trueframe.doctor import reach
+from trueframe.doctor.case import Case
+from trueframe.doctor.findings import Finding
+from trueframe.engine import refuse_hardlinks
+
+DEFAULT_TYPES = ["reflink", "copy"]  # DVC's own, where nothing is configured
+_HTTP = ("http", "https")
+
+
+def git(case: Case) -> Iterator[Finding]:
+    """Whether git versions the workspace, which DVC relies on."""
+    if shutil.which("git") is None:
+        yield Finding("git", "bad", "not installed", "install git")
+    elif not history.inside(case.root):
+        yield Finding("git", "bad", f"{case.root}: no git repository", "run in a clone, or run `git init`")
+    else:
+        commit = history.head(case.root)
+        yield Finding("git", "ok", f"at {commit[:10]}" if commit else "a repository without a commit")
+
+
+def cache(case: Case) -> Iterator[Finding]:
+    """Whether DVC can put what is made into its cache and link it back."""
+    types, folder = cache_types(case), cache_folder(case)
+    refuse_hardlinks(types)
+    told = f"linked by {' or '.join(types)}, in {folder}"
+    if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+        yield Finding("DVC's cache", "bad", f"{folder}: can't be written", "give this user access to it")
+    elif not folder.exists() and "dir" in case.config["cache"] and not folder.parent.exists():
+        yield Finding("DVC's cache", "bad", f"{folder}: not there", "mount its disk, or mend `dvc config cache.dir`")
+    else:
+        yield Finding("DVC's cache", "ok", told)
+
+
+def cache_types(case: Case) -> list[str]:
+    """How DVC links its cache into the workspace, what it tries first standing first."""
+    configured = case.config["cache"].get("type") or DEFAULT_TYPES
+    return [configured] if isinstance(configured, str) else list(configured)
+
+
+def cache_folder(case: Case) -> Path:
+    """Where DVC's cache lies."""
+    return Path(case.config["cache"].get("dir") or case.root / ".dvc/cache")
+
+
+def remotes(case: Case) -> Iterator[Finding]:
+    """Whether the default remote, or else each one, answers."""
+    known = case.config["remote"]
+    default = case.config["core"].get("remote")
+    if default and default not in known:
+        yield Finding(
+            "DVC remote", "bad", f"{default}: the default, but there is none of that name", "mend `dvc remote default`"
+        )
+    elif not known:
+        yield Finding("DVC remote", "ok", "none; what is made stays on this machine")
+    for name in [default] if default in known else [] if default else sorted(known):
+        yield _remote(case, name, str(known[name]["url"]))
+
+
+def _remote(case: Case, name: str, url: str) -> Finding:
+    what, told = f"DVC remote {name}", reach.public(url)
+    scheme, _, _ = url.rpartition("://")
+    if not scheme:
+        return _folder(what, Path(url))
+    if case.offline:
+        return Finding(what, "skipped", f"{told}: not asked, --offline")
+    trouble = reach.http_server(url) if scheme in _HTTP else _by_dvc(case.root, name)
+    if trouble:
+        return Finding(what, "bad", f"{told}: {trouble}", "connect this machine, or mend the remote by `dvc remote`")
+    return Finding(what, "ok", f"{told} answers")
+
+
+def _folder(what: str, path: Path) -> Finding:
+    if not path.is_dir():
+        return Finding(
+            what, "bad", f"{path}: no folder there", "mount its disk; if it is a new one, `dvc push` makes it"
+        )
+    if not os.access(path, os.R_OK | os.X_OK):
+        return Finding(what, "bad", f"{path}: can't be read", "give this user access to it")
+    if not os.access(path, os.W_OK):
+        return Finding(what, "warn", f"{path}: can be read, not written", "`dvc pull` works; `dvc push` needs access")
+    return Finding(what, "ok", str(path))
+
+
+def _by_dvc(root: Path, name: str) -> str | None:
+    """What keeps DVC from a remote; None where nothing does. Asked in a process, which can be stopped."""
+    words = [sys.executable, "-m", "trueframe.doctor.ask_remote", str(root), name]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=reach.PATIENCE_S * 2)
+    except subprocess.TimeoutExpired:
+        return f"no answer within {reach.PATIENCE_S * 2:.0f} s"
+    if done.returncode == 0:
+        return None
+    return reach.public((done.stderr.strip().splitlines() or ["no answer"])[-1])
