@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -37,7 +38,8 @@ def test_snakemake_and_dvc_gc_during_dvc_repro(finished: Path) -> None:
     edit_params(finished, {"evaluation.threshold": 0.4})
     alone = copy(finished, finished.parent / "alone")
     assert run(alone, "evaluation", "all").how == "ran"
-    before = (finished / "logs/evaluation/all.log").stat().st_mtime_ns
+    log = finished / "logs/evaluation/all.log"
+    log.unlink()
     first = subprocess.Popen(
         ("dvc", "repro"),
         cwd=finished,
@@ -45,12 +47,15 @@ def test_snakemake_and_dvc_gc_during_dvc_repro(finished: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
-    while (finished / "logs/evaluation/all.log").stat().st_mtime_ns == before:
+    while not log.exists():
         time.sleep(0.02)
         assert first.poll() is None, first.communicate()
+    os.killpg(first.pid, signal.SIGSTOP)  # so that it is still at work, however long the others take
     second = snakemake(finished, "submission", check=False)
     swept = call(finished, "dvc", "gc", "--workspace", "--force", "--quiet", check=False)
+    os.killpg(first.pid, signal.SIGCONT)
     told, _ = first.communicate(timeout=300)
     assert first.returncode == 0, told
     assert second.returncode != 0
