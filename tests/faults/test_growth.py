@@ -40,7 +40,7 @@ def grown(stage: str, small: Path, large: Path, more: int) -> tuple[float, float
     return (found - _NOISE_MIB * 2**20) / more, few["cpu_s"], many["cpu_s"]
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(2000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [120, pytest.param(2000, marks=pytest.mark.long)])
 def test_files_and_processes_of_a_job_are_few_however_many_its_videos(tmp_path: Path, count: int) -> None:
     raw = tmp_path / "raw"
     raw.mkdir()
