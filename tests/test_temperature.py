@@ -52,7 +52,6 @@ def test_the_test_parts_have_no_say() -> None:
     assert values == {2}
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99)), min_size=3, max_size=30),
     st.floats(0.25, 4),
