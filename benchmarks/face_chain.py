@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import reference_faces as reference
 from beside import Comparison, compare
 
 import videos
-from trueframe import params
+from trueframe import archive, images, params
 from trueframe.claims import METADATA
 from trueframe.stages import bboxes, crops, index, landmarks, masks
 from trueframe.tools import Tools
@@ -23,6 +24,7 @@ REPO = Path(__file__).parents[1]
 FRAMES = 300
 UNIT = "train/part_00"
 _METADATA = '{"real.mp4": {"label": "REAL"}, "fake.mp4": {"label": "FAKE", "original": "real.mp4"}}'
+_PORTRAIT = 0.875  # of the frame's height: crops as DFDC's are, of some 400 × 320 pixels
 _PLAIN, _WINNER = 2.5, 10.0  # promised
 
 
@@ -33,7 +35,9 @@ def measure(folder: Path, clips: Path | None) -> list[Comparison]:
     part.mkdir()
     (part / METADATA).write_text(_METADATA)
     for name in ("real.mp4", "fake.mp4"):
-        videos.write(part / name, FRAMES, 1920, 1080, blurred=name == "fake.mp4", preset="medium", noise=3)
+        videos.write(
+            part / name, FRAMES, 1920, 1080, blurred=name == "fake.mp4", preset="medium", noise=3, portrait=_PORTRAIT
+        )
     index.run(unit=UNIT, raw=part, table=folder / "index", params=settings.index, tools=Tools())
     ours = partial(chain, part, folder, settings)
     every = settings.bboxes.train.every_n_frames
@@ -48,7 +52,8 @@ def measure(folder: Path, clips: Path | None) -> list[Comparison]:
     # The winner halved every frame, whatever its size.
     winner = partial(reference.chain, part / "real.mp4", part / "fake.mp4", detect_every=1, **common | {"scale": 0.5})
     assert ours() == plain() > 0
-    what = "boxes, crops, landmarks and masks of a real video and its fake, 10 s of 1080p each"
+    height, width = crop_size(folder / "crops.zip")
+    what = f"boxes, crops ({height} × {width}), landmarks and masks of a real video and its fake, 10 s of 1080p each"
     return [
         compare(f"{what}: beside stock libraries", ours, plain, _PLAIN),
         compare(f"{what}: beside the winner's way, every frame searched", ours, winner, _WINNER),
@@ -84,6 +89,14 @@ def chain(part: Path, folder: Path, settings: params.Params) -> int:
         tools=tools,
     )
     return made["archive"]
+
+
+def crop_size(path: Path) -> tuple[int, int]:
+    """The median height and width in pixels of an archive's crops."""
+    with archive.Reader(path) as reader:
+        shapes = [images.decoded(reader.read(member.offset, member.size)).shape for member in archive.members(path)]
+    height, width = (round(statistics.median(shape[axis] for shape in shapes)) for axis in (0, 1))
+    return height, width
 
 
 if __name__ == "__main__":

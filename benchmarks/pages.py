@@ -125,9 +125,12 @@ def _beside(found: Any) -> str:
 
 def _memory(found: Any) -> list[tuple[str, str, str]]:
     rows = []
-    for stage, peaks in found.items():
-        told = (f"{mb:.0f} MB ({name.removeprefix('video_of_').replace('_', ' ')})" for name, mb in peaks.items())
-        rows.append((f"peak memory of `{stage}`, 1080p", ", ".join(told), "≤ 1500 MB"))
+    for grows, videos, limit in (("video", "1080p", "≤ 1500 MB"), ("part", "short videos", "grows by tables' rows")):
+        for stage, peaks in found.items():
+            of_kind = {name.removeprefix(f"{grows}_of_"): mb for name, mb in peaks.items() if name.startswith(grows)}
+            told = ", ".join(f"{mb:.0f} MB ({name.replace('_', ' ')})" for name, mb in of_kind.items())
+            if told:
+                rows.append((f"peak memory of `{stage}`, {videos}", told, limit))
     return rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import struct
 import subprocess
 import sys
 import time
@@ -13,13 +14,17 @@ from typing import Any
 
 import dfdc_workspace
 import large_workspace
+import yaml
 from beside import ROUNDS
 from knowing import child, dry_run
 
 import videos
+from trueframe.dag import STAGES
+from trueframe.workspace import Workspace
 
 REPO = Path(__file__).parents[1]
 FACE_STAGES = ("index", "bboxes", "crops", "landmarks", "masks")
+VIDEOS = 20  # of the smaller part
 
 
 def demo(folder: Path, clips: Path | None) -> dict[str, Any]:
@@ -67,8 +72,14 @@ def questions(workspace: Path) -> dict[str, dict[str, float]]:
 
 
 def memory(folder: Path, clips: Path | None) -> dict[str, dict[str, float]]:
-    """Peak memory in MB of each face stage, on a part of a real and a fake video of 10 s and of 100 s of 1080p."""
+    """Peak memory in MB of each stage, on parts that grow tenfold: by their videos' length, and by their number."""
     del clips  # they are short
+    longer, larger = longer_videos(folder), more_videos(folder, VIDEOS)
+    return {stage: longer.get(stage, {}) | peaks for stage, peaks in larger.items()}
+
+
+def longer_videos(folder: Path) -> dict[str, dict[str, float]]:
+    """Of each face stage, on a part of a real and a fake video of 10 s and of 100 s of 1080p."""
     peaks: dict[str, dict[str, float]] = {stage: {} for stage in FACE_STAGES}
     for seconds in (10, 100):
         workspace = folder / f"memory_{seconds}"
@@ -80,6 +91,50 @@ def memory(folder: Path, clips: Path | None) -> dict[str, dict[str, float]]:
         labels = {"real.mp4": {"label": "REAL"}, "fake.mp4": {"label": "FAKE", "original": "real.mp4"}}
         (part / "metadata.json").write_text(json.dumps(labels))
         for stage in FACE_STAGES:
-            words = (sys.executable, "-m", "trueframe", stage, "train/part_00")
-            peaks[stage][f"video_of_{seconds}_s"] = child(words, workspace)[1]
+            peaks[stage][f"video_of_{seconds}_s"] = stage_mb(workspace, stage, "train/part_00")
     return peaks
+
+
+def more_videos(folder: Path, count: int) -> dict[str, dict[str, float]]:
+    """Of every stage, on a train and a test part of `count` short videos and of ten times as many; one short training.
+
+    Of a stage's units the largest counts.
+    """
+    peaks: dict[str, dict[str, float]] = {stage: {} for stage in STAGES}
+    for videos_of_part in (count, 10 * count):
+        workspace = folder / f"memory_{videos_of_part}_videos"
+        large_workspace.copy_project(workspace)
+        params = yaml.safe_load((workspace / "params.yaml").read_text())
+        params["folds"] |= {"method": "original", "count": 2}
+        params["models"] |= {"seeds": [111], "epochs": 1}
+        (workspace / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        for kind in ("train", "test"):
+            short_videos(workspace / f"data/raw/{kind}/part_00", videos_of_part)
+        layout = Workspace(workspace).layout
+        for stage, of_stage in peaks.items():
+            of_units = [stage_mb(workspace, stage, unit) for unit in layout.units(stage)]
+            of_stage[f"part_of_{videos_of_part}_videos"] = max(of_units)
+    return peaks
+
+
+def short_videos(part: Path, count: int) -> None:
+    """A part of so many videos of a second, real ones and a fake of each, all with other bytes, and their labels."""
+    part.mkdir(parents=True)
+    labels: dict[str, dict[str, str]] = {}
+    for kind in ("real", "fake"):
+        film = part / "film.mp4"
+        videos.write(film, 30, 320, 240, blurred=kind == "fake")
+        for number in range(count // 2):
+            # An empty box with a number behind the film (ISO 14496-12, 8.1.2), which no reader minds.
+            box = struct.pack(">I4sI", 12, b"free", number)
+            (part / f"{kind}_{number}.mp4").write_bytes(film.read_bytes() + box)
+            labels[f"{kind}_{number}.mp4"] = {"label": kind.upper(), "original": f"real_{number}.mp4"}
+        film.unlink()
+    (part / "metadata.json").write_text(json.dumps(labels))
+    rows = (f"{name},{int(entry['label'] == 'FAKE')}\n" for name, entry in labels.items())
+    (part / "labels.csv").write_text("filename,label\n" + "".join(rows))
+
+
+def stage_mb(workspace: Path, stage: str, unit: str) -> float:
+    """The most memory in MB that a unit's job had."""
+    return child((sys.executable, "-m", "trueframe", stage, unit), workspace)[1]

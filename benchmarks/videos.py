@@ -21,14 +21,16 @@ def write(
     preset: str = "veryfast",
     noise: float = 0,
     faces: int = 1,
+    portrait: float = 0.5,
 ) -> None:
     """An H.264 video at 30 frames a second: a portrait that wanders over noise; blurred: a softer face, as a fake's.
 
     preset: x264's; "medium" is its default, as most tools use it, "veryfast" writes sooner. noise: standard deviation
     of what a camera's sensor adds to each frame, in grey levels of 256. faces: portraits, up to four, one in a quarter
-    of the frame each where there are several.
+    of the frame each where there are several. portrait: its height as a part of the
+    frame's; the face in it is a fourth as high.
     """
-    picture = cv2.resize(astronaut(), (height_px // 2, height_px // 2))
+    picture = cv2.resize(astronaut(), 2 * (round(portrait * height_px),))
     if blurred:
         picture = cv2.GaussianBlur(picture, (9, 9), 0)
     random = np.random.default_rng(0)

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 import small_data
 from trueframe import demo
 from workspaces import TINY, call, clone, closed_network, commit, edit_params, family, scored_video, snakemake, watched
+
+# A busy machine takes long for an example now and then, which says nothing of the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def _tiny(path: Path) -> Path:

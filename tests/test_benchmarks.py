@@ -51,6 +51,17 @@ def test_a_section_is_saved_beside_the_others_and_shown(tmp_path: Path, monkeypa
     ]
 
 
+def test_memory_is_told_by_what_grows() -> None:
+    masks = {"video_of_10_s": 173.4, "video_of_100_s": 180, "part_of_20_videos": 170, "part_of_200_videos": 171}
+    folds = {"part_of_20_videos": 250, "part_of_200_videos": 252}
+    shown = pages.figures({"memory": {"found": {"masks": masks, "folds": folds}}})
+    assert [line.split(" | ")[:2] for line in shown.splitlines()[3:] if line] == [
+        ["| peak memory of `masks`, 1080p", "173 MB (10 s), 180 MB (100 s)"],
+        ["| peak memory of `masks`, short videos", "170 MB (20 videos), 171 MB (200 videos)"],
+        ["| peak memory of `folds`, short videos", "250 MB (20 videos), 252 MB (200 videos)"],
+    ]
+
+
 def test_a_table_that_nobody_makes_is_an_error() -> None:
     with pytest.raises(KeyError, match="unheard_of"):
         pages.rendered("<!-- unheard_of -->\n<!-- end -->\n", {})

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trueframe.figures import curves
@@ -57,7 +57,6 @@ def test_the_histogram_counts_reals_and_fakes_apart() -> None:
     }
 
 
-@settings(deadline=None)
 @given(VIDEOS, st.integers(2, 20))
 def test_every_video_is_in_one_bin_and_near_its_centre(videos: list[tuple[int, float]], bins: int) -> None:
     labels = np.array([label for label, _ in videos], np.int64)

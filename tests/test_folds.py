@@ -319,7 +319,7 @@ def ties(video: Video) -> set[str]:
     return keys
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(parts=PARTS, method=st.sampled_from(["part", "original"]), count=st.integers(2, 4), seed=st.integers(0, 9))
 def test_nothing_ever_leaks_and_every_labelled_crop_is_in_one_fold(
     parts: Parts, method: str, count: int, seed: int
@@ -351,7 +351,7 @@ def test_nothing_ever_leaks_and_every_labelled_crop_is_in_one_fold(
 GROUPS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6)).filter(any), min_size=1, max_size=12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sizes=GROUPS, count=st.integers(2, 8), seed=st.integers(0, 2**32 - 1))
 def test_every_fold_is_used_as_soon_as_there_are_as_many_groups(
     sizes: list[tuple[int, int]], count: int, seed: int

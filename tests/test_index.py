@@ -338,7 +338,7 @@ _ENTRIES = (
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(_NAMES, _ENTRIES, max_size=6))
 @example({"a.mp4": fake("b.mp4"), "b.mp4": fake("a.mp4")})
 @example({"a.mp4": fake("b.mp4"), "b.mp4": fake("c.mov"), "c.mov": fake("a.mp4")})

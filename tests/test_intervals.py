@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluations import params
@@ -32,7 +32,6 @@ def names(numbers: Any) -> Any:
     return np.array([f"part/{number:04}" for number in numbers])
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0, 0.1, 0.3, 0.5, 0.7, 1]), st.integers(0, 3)), min_size=1)
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluations import params
@@ -62,7 +62,6 @@ def test_the_clip_bounds_what_one_sure_mistake_costs() -> None:
     assert found["log_loss_clipped"] == pytest.approx((6.907755 + 0.001001) / 2, abs=1e-6)
 
 
-@settings(deadline=None)
 @given(VIDEOS.filter(bool))
 def test_the_mean_of_the_losses_is_scikit_learns_log_loss(videos: list[tuple[int, float]]) -> None:
     labels, scores = arrays(videos)
@@ -133,7 +132,6 @@ def test_where_no_score_reaches_the_threshold_there_is_no_precision() -> None:
     assert found["undefined"] == {"weighted_precision": "no score is 0.75 or above"}
 
 
-@settings(deadline=None)
 @given(VIDEOS, st.randoms(use_true_random=False))
 def test_a_figure_is_in_its_range_or_has_a_reason_and_the_order_of_videos_is_none(
     videos: list[tuple[int, float]], random: Any

@@ -59,7 +59,7 @@ def with_stock(image: NDArray[np.uint8], scale: float, thresholds: tuple[float, 
     return found.astype(float) * np.tile(ratio, 2), scores.astype(float), points.astype(float) * ratio
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(*(st.integers(1, 150) for _ in range(4)), st.integers(0, 99))
 def test_the_bicubic_resize_is_pillows_along_the_rows_then_along_the_columns(
     high: int, wide: int, height: int, width: int, seed: int
@@ -81,7 +81,7 @@ def test_frames_of_videos_become_what_pillow_makes_of_them_at_once(size: tuple[i
     np.testing.assert_array_equal(faces.picture(image, scale).image, expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(*(st.integers(1, 120) for _ in range(4)), st.integers(0, 99))
 def test_the_area_resize_is_torchs_to_the_bit(high: int, wide: int, height: int, width: int, seed: int) -> None:
     image = noise(high, wide, seed)

@@ -204,7 +204,7 @@ DAMAGE = st.tuples(st.integers(0, FRAMES - 1), st.integers(4, 15) | st.integers(
     step=st.integers(2, 30),
     kept=st.floats(0.5, 1) | st.just(1.0),
 )
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15, derandomize=True)
 def test_a_damaged_video_gives_the_same_frames_and_the_same_reason(
     whole: tuple[Path, list[tuple[int, int]]], damage: list[tuple[int, int, int]], step: int, kept: float
 ) -> None:

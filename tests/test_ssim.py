@@ -54,7 +54,7 @@ def kind(name: str, shape: tuple[int, int], seed: int) -> Image:
 KINDS = ("noise", "flat", "extremes", "blocks", "ramp", "nearly flat")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     window_px=st.integers(1, 15).map(lambda reach: 2 * reach + 1),
     beyond=st.tuples(st.integers(0, 40), st.integers(0, 40)),

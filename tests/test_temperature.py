@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trueframe.figures import metrics, temperature
@@ -52,7 +52,6 @@ def test_the_test_parts_have_no_say() -> None:
     assert values == {2}
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99)), min_size=3, max_size=30),
     st.floats(0.25, 4),

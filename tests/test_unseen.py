@@ -67,7 +67,7 @@ def test_a_part_of_one_class_has_a_log_loss_and_no_auc() -> None:
 PART = st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99)), min_size=4, max_size=4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(PART, min_size=2, max_size=5), st.integers(0, 99))
 def test_shifts_of_equal_parts_offset_each_other_whatever_the_order_of_rows(
     parts: list[list[tuple[int, float]]], seed: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +116,9 @@ HANDED_ON: dict[tuple[str, str], pa.Schema] = {
 }
 
 
+_ROWS = 1 << 16  # of a group in the file
+
+
 def write(path: Path, rows: Iterable[Mapping[str, Any]] | pd.DataFrame, schema: pa.Schema) -> int:
     """Write rows as parquet with the given columns; returns how many.
 
@@ -127,17 +131,22 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]] | pd.DataFrame, schema: 
     for field in schema:
         if not field.nullable and table[field.name].null_count:
             raise ValueError(f"{path}: column {field.name} has rows without a value")
-    pq.write_table(table, path, compression="zstd", version="2.6", row_group_size=1 << 16, write_statistics=True)
+    pq.write_table(table, path, compression="zstd", version="2.6", row_group_size=_ROWS, write_statistics=True)
     return int(table.num_rows)
 
 
 def _table(rows: Iterable[Mapping[str, Any]] | pd.DataFrame, schema: pa.Schema) -> pa.Table:
     import pandas as pd  # pyarrow imports it too when it makes a table
 
-    if not isinstance(rows, pd.DataFrame):
-        return pa.Table.from_pylist(list(rows), schema=schema)
-    table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False)
-    # A joined DataFrame comes in chunks, and their ends could show in the file.
+    if isinstance(rows, pd.DataFrame):
+        table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False)
+    else:
+        # As plain rows, many times as large as in the table, only so many are there at once.
+        left = iter(rows)
+        groups = iter(lambda: list(itertools.islice(left, _ROWS)), [])
+        made = (pa.Table.from_pylist(group, schema=schema) for group in groups)
+        table = pa.concat_tables([schema.empty_table(), *made])
+    # It comes in chunks, as a joined DataFrame does too, and their ends could show in the file.
     return table.replace_schema_metadata(schema.metadata).combine_chunks()
 
 

@@ -4,6 +4,7 @@ reading of a video says.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Iterator
@@ -11,39 +12,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import av
-import numpy as np
 import pytest
 
 import fake_faces
 import trueframe
 from trueframe import archive, params, tables
-from trueframe.stages import bboxes, crops, index, landmarks, masks
 from trueframe.tools import Tools
 from workspaces import REPO
 
 UNIT = "train/part"
+STAGES = ("index", "bboxes", "crops", "landmarks", "masks")
 PARAMS = params.load(REPO / "params.yaml")
 Row = dict[str, Any]
-
-
-def _face(image: Any, scale: float, thresholds: tuple[float, ...], min_face_px: int, device: str) -> Any:
-    """One face, from a quarter of the image on, at most 40 pixels wide and high."""
-    height, width = image.shape[:2]
-    x0, y0 = width / 4, height / 4
-    box = [x0, y0, x0 + min(width / 2, 40), y0 + min(height / 2, 40)]
-    return SimpleNamespace(
-        boxes=np.array([box], np.float32), scores=np.ones(1, np.float32), points=np.full((1, 5, 2), y0, np.float32)
-    )
 
 
 @contextmanager
 def faces_everywhere() -> Iterator[None]:
     """The stand-in for the detector, in this process."""
-    module = fake_faces.module(_face)
+    module = fake_faces.module(fake_faces.one)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "trueframe.faces", module)
         patch.setattr(trueframe, "faces", module, raising=False)
@@ -79,35 +68,35 @@ def write_metadata(raw: Path, metadata: dict[str, Any]) -> None:
         path.write_text(text)
 
 
+def stage(name: str, raw: Path, work: Path, tools: Tools) -> dict[str, int]:
+    """Run a stage of STAGES on a part and what the earlier ones left in the folder `work`; returns what it made."""
+    index, crops = {"index": work / "index"}, {"crops": work / "crops"}
+    paths = {
+        "index": {"raw": raw, "table": work / "index"},
+        "bboxes": {"raw": raw, "boxes": work / "boxes", "videos": work / "boxes_status"} | index,
+        "crops": {
+            "raw": raw,
+            "bboxes": work / "boxes",
+            "bboxes_videos": work / "boxes_status",
+            "archive": work / "crops",
+            "videos": work / "crops_status",
+        }
+        | index,
+        "landmarks": {"points": work / "landmarks"} | index | crops,
+        "masks": {"archive": work / "masks", "table": work / "masks_table"} | index | crops,
+    }
+    run_stage = importlib.import_module(f"trueframe.stages.{name}").run
+    made: dict[str, int] = run_stage(unit=UNIT, params=getattr(PARAMS, name), tools=tools, **paths[name])
+    return made
+
+
 def run(raw: Path, metadata: dict[str, Any], work: Path, device: str = "cpu") -> Made:
-    """index, bboxes, crops, landmarks and masks of a part, made in the folder `work`."""
+    """All of STAGES on a part, made in the folder `work`."""
     write_metadata(raw, metadata)
     work.mkdir()
-    tools = Tools(device=device)
-    common: dict[str, Any] = {"unit": UNIT, "tools": tools}
     with faces_everywhere():
-        index.run(raw=raw, table=work / "index", params=PARAMS.index, **common)
-        bboxes.run(
-            raw=raw,
-            index=work / "index",
-            boxes=work / "boxes",
-            videos=work / "boxes_status",
-            params=PARAMS.bboxes,
-            **common,
-        )
-        crops.run(
-            raw=raw,
-            index=work / "index",
-            bboxes=work / "boxes",
-            bboxes_videos=work / "boxes_status",
-            archive=work / "crops",
-            videos=work / "crops_status",
-            params=PARAMS.crops,
-            **common,
-        )
-        made: dict[str, Any] = {"index": work / "index", "crops": work / "crops"}
-        landmarks.run(points=work / "landmarks", params=PARAMS.landmarks, **made, **common)
-        masks.run(archive=work / "masks", table=work / "masks_table", params=PARAMS.masks, **made, **common)
+        for name in STAGES:
+            stage(name, raw, work, Tools(device=device))
     assert not list(work.rglob("*.spool"))
     return Made(
         _one_each(work / "index"),

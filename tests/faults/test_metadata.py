@@ -159,7 +159,7 @@ def _two_parts(raw: Path, first: Pairs, second: Pairs) -> str:
 def test_two_parts_of_any_metadata(raw: Path, count: int) -> None:
     found = Counter[str]()
 
-    @settings(max_examples=count, deadline=None)
+    @settings(max_examples=count)
     @given(_METADATA, _METADATA)
     @example([("a.mp4", fake("a.mp4"))], [])
     @example([("a.mp4", fake("b.mp4")), ("b.mp4", fake("c.mp4")), ("c.mp4", fake("a.mp4"))], [("a.mp4", REAL)])
@@ -174,7 +174,7 @@ def test_two_parts_of_any_metadata(raw: Path, count: int) -> None:
     print(f"{found.total()} pairs of metadata: {dict(found)}")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=40) | st.binary(max_size=40).map(lambda data: b'{"a.mp4": ' + data + b"}"))
 def test_any_bytes_are_read_or_told(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     raw = tmp_path_factory.mktemp("bytes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,8 @@ def run(
     in the fake itself and its status says so.
     """
     rows = tables.read_rows(index)
-    sources = {row["video"]: _source(row, rows) for row in rows}
+    by_name = {row["video"]: row for row in rows}
+    sources = {row["video"]: _source(row, by_name) for row in rows}
     searched = [row for row in rows if sources[row["video"]] == row["video"]]
     found: dict[str, Result] = {}
     if searched:  # a part without a usable video does without the nets
@@ -81,13 +82,13 @@ def scale_of(longest_px: int, params: Bboxes) -> float:
     return next((row.scale for row in params.scales if longest_px <= row.up_to_px), params.scale_above)
 
 
-def _source(row: Row, rows: list[Row]) -> str | None:
+def _source(row: Row, rows: Mapping[str, Row]) -> str | None:
     """The video whose frames are searched for this one's faces: itself, its original, or none."""
     if row["status"] not in tables.USABLE:
         return None
     if row["label"] != 1 or row["original"] is None:
         return str(row["video"])
-    original = next((other for other in rows if other["video"] == row["original"]), None)
+    original = rows.get(row["original"])
     size = ("width_px", "height_px")
     if original is None or original["status"] not in tables.USABLE or any(original[key] != row[key] for key in size):
         return str(row["video"])
