@@ -3,7 +3,7 @@
 PyAV rather than OpenCV: it says why a file can't be decoded, and its decoder can leave out frames that nobody wants.
 For H.264 that takes less time with the same pixels (sparing.py; how much less than OpenCV's grab/retrieve loop, by
 `make bench`: every tenth frame of a clip as x264 writes by default came 1.7 times as fast, of four real 1080p clips 1.4
-to 1.5 times). Every other codec is decoded frame by frame, about as fast as by OpenCV.
+to 1.7 times). Every other codec is decoded frame by frame, about as fast as by OpenCV.
 """
 
 from __future__ import annotations
