@@ -9,6 +9,7 @@ to 1.7 times). Every other codec is decoded frame by frame, about as fast as by 
 from __future__ import annotations
 
 import errno
+import mmap
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 # content, and others (concat, hls, dash, sdp, …) are texts that have it read other files or ask servers.
 FORMATS = "asf,avi,flv,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg"
 _OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+
+_ROOM_BYTES = 1 << 28  # five frames of 8K
 
 Item = TypeVar("Item")
 
@@ -219,8 +222,16 @@ def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
 def _reason(error: av.error.FFmpegError | OSError) -> str:
     """What a status row tells of it. Raises what says nothing of the video: memory or file descriptors ran out."""
     if error.errno == errno.ENOMEM:
-        raise MemoryError(error.strerror) from error
+        _require_memory(error)  # there is: then a damaged header asks for more than any video takes
     if error.errno in (errno.EMFILE, errno.ENFILE):
         raise error
     # Not str(error): that holds the file's path, and a reason's bytes must not depend on where the workspace lies.
     return f"can't be decoded: {error.strerror or type(error).__name__}"
+
+
+def _require_memory(error: Exception) -> None:
+    """Raise MemoryError unless there is room for some of the largest frames."""
+    try:
+        mmap.mmap(-1, _ROOM_BYTES).close()
+    except OSError:
+        raise MemoryError("Cannot allocate memory") from error

@@ -10,6 +10,7 @@ A thread can't be killed. One that is given up is left behind at the lowest prio
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import threading
@@ -26,6 +27,7 @@ LIMIT_S = 120.0
 # Neither computing nor a sign of life: a disk that does not answer. That is nothing a video is to blame for.
 SILENCE_S = 600.0
 _LOOK_EVERY_S = 1.0
+_BEGIN_S = 10.0  # looks until a thread that did not begin is given up
 
 
 class StuckError(Exception):
@@ -34,6 +36,10 @@ class StuckError(Exception):
 
 class SilentError(Exception):
     """It neither computed nor gave a sign of life for SILENCE_S."""
+
+
+class _NotBegunError(MemoryError):
+    """The thread did not begin: memory for it lacked."""
 
 
 def no_sign() -> None:
@@ -47,19 +53,18 @@ def watched(make: Callable[[Alive], Generator[Item, None, None]]) -> Iterator[It
     exceptions are raised here. Raises StuckError and SilentError.
     """
     work = _Work(make)
-    work.thread.start()
     lost = False
     try:
         while (found := work.next()) is not None:
             yield found[0]
-    except (StuckError, SilentError):
+    except (StuckError, SilentError, _NotBegunError):
         lost = True
         work.give_up()
         raise
     finally:
         work.asked.put(False)
         if not lost:
-            work.thread.join()  # so that its files are closed
+            work.wait()  # so that its files are closed
 
 
 class _Work(Generic[Item]):
@@ -67,11 +72,15 @@ class _Work(Generic[Item]):
 
     def __init__(self, make: Callable[[Alive], Generator[Item, None, None]]) -> None:
         self.asked: SimpleQueue[bool] = SimpleQueue()
-        self.thread = threading.Thread(target=self._run, args=(make,), daemon=True)
         self._given: SimpleQueue[tuple[Item] | Exception | None] = SimpleQueue()
         self._clock: int | None = None
         self._signs = 0
         self._sign_s = 0.0
+        self._number: int | None = None  # the system's, of the thread
+        self._working = _thread.allocate_lock()
+        self._working.acquire()
+        # Not threading's Thread, which waits for ever to begin where memory for that lacks.
+        _thread.start_new_thread(self._run, (make,))
 
     def next(self) -> tuple[Item] | None:
         """The next item; None after the last one."""
@@ -81,6 +90,8 @@ class _Work(Generic[Item]):
             try:
                 found = self._given.get(timeout=_LOOK_EVERY_S)
             except Empty:
+                if not self._working.locked() and self._given.empty():
+                    raise MemoryError from None  # not even its error could be handed over
                 signs, computed_s = now = self._signs, self._computed_s()
                 if computed_s - self._sign_s > LIMIT_S and signs == self._signs:
                     raise StuckError from None
@@ -88,6 +99,8 @@ class _Work(Generic[Item]):
                 quiet_s = quiet_s + _LOOK_EVERY_S if now == seen else 0.0
                 if quiet_s > SILENCE_S:
                     raise SilentError from None
+                if self._number is None and quiet_s > _BEGIN_S:
+                    raise _NotBegunError("no memory for a thread") from None
                 seen = now
                 continue
             if isinstance(found, Exception):
@@ -96,10 +109,14 @@ class _Work(Generic[Item]):
 
     def give_up(self) -> None:
         """Leave the thread its loop, for when nobody else needs a core."""
-        number = self.thread.native_id
-        if number is not None:
+        if self._number is not None:
             with contextlib.suppress(OSError):  # where that is not allowed it keeps its priority
-                os.sched_setscheduler(number, os.SCHED_IDLE, os.sched_param(0))
+                os.sched_setscheduler(self._number, os.SCHED_IDLE, os.sched_param(0))
+
+    def wait(self) -> None:
+        """Until the thread has ended."""
+        with self._working:
+            return
 
     def _computed_s(self) -> float:
         return self._sign_s if self._clock is None else time.clock_gettime(self._clock)
@@ -109,8 +126,14 @@ class _Work(Generic[Item]):
         self._signs += 1
 
     def _run(self, make: Callable[[Alive], Generator[Item, None, None]]) -> None:
-        self._clock = time.pthread_getcpuclockid(threading.get_ident())
-        items = make(self._sign)
+        try:
+            self._number = threading.get_native_id()
+            self._clock = time.pthread_getcpuclockid(threading.get_ident())
+            self._work(make(self._sign))
+        finally:
+            self._working.release()
+
+    def _work(self, items: Generator[Item, None, None]) -> None:
         try:
             while self.asked.get():
                 self._sign()
