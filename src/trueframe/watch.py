@@ -119,7 +119,12 @@ class _Work(Generic[Item]):
             return
 
     def _computed_s(self) -> float:
-        return self._sign_s if self._clock is None else time.clock_gettime(self._clock)
+        if self._clock is None:
+            return self._sign_s
+        try:
+            return time.clock_gettime(self._clock)
+        except OSError:  # it ended just now, and took its clock with it; what it gave is there to be taken
+            return self._sign_s
 
     def _sign(self) -> None:
         self._sign_s = time.thread_time()
