@@ -284,25 +284,25 @@ def test_a_default_remote_of_another_name_is_told(well: Path) -> None:
     assert "nobody" in one.detail
 
 
-class _Answers(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)  # type: ignore[attr-defined]
-        self.send_response(self.server.status)  # type: ignore[attr-defined]
-        self.end_headers()
-
-    def log_message(self, *words: object) -> None:
-        pass
-
-
 @contextmanager
 def server(status: int = 200) -> Iterator[tuple[str, list[str]]]:
     """An HTTP server that always gives the same answer: host and port, and the paths that it was asked for."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as one:
-        one.status, one.asked = status, []  # type: ignore[attr-defined]
+    asked: list[str] = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as one:
         thread = threading.Thread(target=one.serve_forever)
         thread.start()
         try:
-            yield f"127.0.0.1:{one.server_port}", one.asked  # type: ignore[attr-defined]
+            yield f"127.0.0.1:{one.server_port}", asked
         finally:
             one.shutdown()
             thread.join()

@@ -25,10 +25,10 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # PKWARE APPNOTE 4.3.7
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _ENCRYPTED = 1  # bit of the flags
 _COMMENT = "trueframe "  # of the archive; the format follows
+_KIND = "an archive"  # for messages
 _MEMBER = re.compile(r"(?P<video>[^/\0]+)/[0-9]+_[0-9]+\.[a-z]+")
 # What the reader of a zip's directory is known to raise for one that is none.
 _NO_ZIP = (zipfile.BadZipFile, NotImplementedError, OverflowError, ValueError, struct.error)
-MEND = "remove it and run snakemake, which makes it anew, or fetch it with `dvc pull`"
 
 
 def member_name(video: str, frame: int, track: int, extension: str) -> str:
@@ -92,7 +92,8 @@ def members(path: Path) -> list[Member]:
                 comment, infos = archive.comment, archive.infolist()
         except _NO_ZIP as error:
             raise _refusal(path, f"no whole zip ({error})") from error
-        _require_format(path, comment)
+        told, _, number = comment.decode("latin-1").partition(" ")
+        formats.require_told(path, number if told == _COMMENT.strip() else "", "its comment", _KIND)
         found = [_member(path, file, info) for info in infos]
         end = os.fstat(file.fileno()).st_size
     for member in sorted(found, key=lambda member: member.offset, reverse=True):
@@ -103,13 +104,6 @@ def members(path: Path) -> list[Member]:
     if len({member.name for member in found}) < len(found):
         raise _refusal(path, "a name stands twice in it")
     return found
-
-
-def _require_format(path: Path, comment: bytes) -> None:
-    told, _, number = comment.decode("latin-1").partition(" ")
-    if told != _COMMENT.strip() or not re.fullmatch("[0-9]{1,9}", number):
-        raise _refusal(path, "its comment does not tell trueframe's format")
-    formats.require(path, int(number))
 
 
 def _member(path: Path, file: BinaryIO, info: zipfile.ZipInfo) -> Member:
@@ -131,7 +125,7 @@ def _member(path: Path, file: BinaryIO, info: zipfile.ZipInfo) -> Member:
 
 
 def _refusal(path: Path, why: str) -> UserError:
-    return UserError(f"{path}: {why}; expected an archive as trueframe writes it: {MEND}")
+    return formats.refusal(path, why, _KIND)
 
 
 class Reader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,7 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # JSON's own reader keeps the last of two in silence, and two entries of one video may have different labels.
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _TwiceError(next(name for number, name in enumerate(names) if name in names[:number]))
+        raise _TwiceError(next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1))
     return found
 
 

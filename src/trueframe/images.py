@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trueframe import headers
-from trueframe.archive import MEND, Reader
+from trueframe import formats, headers
+from trueframe.archive import Reader
 from trueframe.errors import UserError
 
 CHANGED = 20  # a mask's pixel above this, of 255, is one that the fake changed
@@ -68,4 +68,4 @@ def read(reader: Reader, offset: int, size: int, grey: bool = False) -> NDArray[
     try:
         return decoded(reader.read(offset, size), grey)
     except ValueError as error:
-        raise UserError(f"{reader.path}: at byte {offset}: {error}; {MEND}") from error
+        raise UserError(f"{reader.path}: at byte {offset}: {error}; {formats.MEND}") from error

@@ -33,6 +33,7 @@ USABLE = (OK, TRUNCATED, MISSING_ORIGINAL)
 
 _FORMAT = b"trueframe_format"  # key of the schema's metadata
 _TOLD = 3  # wrong columns that a message names
+_KIND = "a parquet table"  # for messages
 
 
 def _schema(required: Mapping[str, pa.DataType], optional: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
@@ -154,10 +155,7 @@ def require(path: Path, schema: pa.Schema) -> None:
     """Raise UserError unless a file is a table of these very columns, and of the format of now. Reads no rows."""
     with _whole(path):
         found = pq.read_schema(path)
-    told = (found.metadata or {}).get(_FORMAT, b"").decode("latin-1")
-    if not (told.isascii() and told.isdigit() and len(told) < 10):
-        raise _refusal(path, "its metadata does not tell trueframe's format")
-    formats.require(path, int(told))
+    formats.require_told(path, (found.metadata or {}).get(_FORMAT, b"").decode("latin-1"), "its metadata", _KIND)
     if found.equals(schema):
         return
     wrong = [f"no column {name}" for name in schema.names if name not in found.names]
@@ -223,7 +221,4 @@ def _whole(path: Path) -> Iterator[None]:
 
 
 def _refusal(path: Path, why: str) -> UserError:
-    return UserError(
-        f"{path}: {why}; expected a parquet table as trueframe writes it: remove it and run snakemake, which makes it "
-        "anew, or fetch it with `dvc pull`"
-    )
+    return formats.refusal(path, why, _KIND)

@@ -62,6 +62,12 @@ def patched(path: Path, place: int, layout: str, *values: int) -> Path:
     return path
 
 
+def replaced(path: Path, names: list[str], old: bytes, new: bytes) -> Path:
+    """A zip of such members with other bytes of the same number wherever some stood."""
+    path.write_bytes(zipped(path, names).read_bytes().replace(old, new))
+    return path
+
+
 def shared(path: Path) -> Path:
     """A zip of a hundred members that are all the same bytes, as in bombs that need no compression."""
     zipped(path, [f"v/{number:06d}_0.png" for number in range(100)])
@@ -97,12 +103,7 @@ ZIPS: dict[str, tuple[Callable[[Path], Path], str]] = {
         )
     },
     "a name that ends at a zero": (
-        lambda path: (
-            zipped(path, ["v/000000_0.png", "v/000010_0.pngX"]).write_bytes(
-                path.read_bytes().replace(b"pngX", b"png\0")
-            )
-            and path
-        ),
+        lambda path: replaced(path, ["v/000000_0.png", "v/000010_0.pngX"], b"pngX", b"png\0"),
         "is not named",
     ),
     "a bomb": (
@@ -124,21 +125,13 @@ ZIPS: dict[str, tuple[Callable[[Path], Path], str]] = {
         "is not where the directory says",
     ),
     "a name twice": (
-        lambda path: (
-            zipped(path, ["v/000000_0.png", "v/000000_1.png"]).write_bytes(
-                path.read_bytes().replace(b"_1.png", b"_0.png")
-            )
-            and path
-        ),
+        lambda path: replaced(path, ["v/000000_0.png", "v/000000_1.png"], b"_1.png", b"_0.png"),
         "a name stands twice",
     ),
     "no zip": (lambda path: path.write_bytes(b"PK\x03\x04" * 100) and path, "no whole zip"),
     "a pickle": (lambda path: path.write_bytes(pickle.dumps([1, 2, 3])) and path, "no whole zip"),
     "no format": (
-        lambda path: (
-            zipped(path, ["v/000000_0.png"]).write_bytes(path.read_bytes().replace(b"trueframe 1", b"truefrane 1"))
-            and path
-        ),
+        lambda path: replaced(path, ["v/000000_0.png"], b"trueframe 1", b"truefrane 1"),
         "does not tell trueframe's format",
     ),
 }
