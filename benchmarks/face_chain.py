@@ -15,7 +15,7 @@ import reference_faces as reference
 from beside import Comparison, compare
 
 import videos
-from trueframe import archive, images, params
+from trueframe import archive, images, params, video
 from trueframe.claims import METADATA
 from trueframe.stages import bboxes, crops, index, landmarks, masks
 from trueframe.tools import Tools
@@ -54,8 +54,15 @@ def measure(folder: Path, clips: Path | None) -> list[Comparison]:
     assert ours() == plain() > 0
     height, width = crop_size(folder / "crops.zip")
     what = f"boxes, crops ({height} × {width}), landmarks and masks of a real video and its fake, 10 s of 1080p each"
+    wanted = range(0, FRAMES, every)
+    read = [part / name for name in ("real.mp4", "real.mp4", "fake.mp4")]  # for boxes, for crops of each
     return [
         compare(f"{what}: beside stock libraries", ours, plain, _PLAIN),
+        compare(
+            "of that, decoding alone: the real video twice, its fake once",
+            lambda: [sum(1 for _ in video.frames(path, wanted)) for path in read],
+            lambda: [len(reference.frames(path, every)) for path in read],
+        ),
         compare(f"{what}: beside the winner's way, every frame searched", ours, winner, _WINNER),
     ]
 
