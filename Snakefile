@@ -61,4 +61,4 @@ onstart:
 
 # DVC learns what was made.
 onsuccess:
-    shell("python -m trueframe commit")
+    shell("python -m trueframe commit --ends-run")

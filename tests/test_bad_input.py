@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,8 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from trueframe import raw as raw_videos
 from trueframe import tables
+from trueframe.errors import UserError
+from trueframe.workspace import Workspace
 from workspaces import call, clean, digests, environment, planned, snakemake
 
 
@@ -39,6 +44,68 @@ def test_no_parts(raw: Path) -> None:
     shutil.rmtree(raw / "data/raw")
     (raw / "data/raw/train").mkdir(parents=True)
     _refused(raw, "data/raw: has no part")
+
+
+@pytest.mark.parametrize("kind", ["train", "test"])
+def test_a_disk_that_is_not_mounted_is_not_taken_for_removed_parts(finished: Path, kind: str) -> None:
+    before = digests(finished)
+    (finished / f"data/raw/{kind}").rename(finished / "elsewhere")
+    _refused(finished, f"data/raw/{kind}: has no part", "mount it", f"remove data/index/{kind}")
+    (finished / f"data/raw/{kind}").mkdir()
+    _refused(finished, f"data/raw/{kind}: has no part", "mount it", f"remove data/index/{kind}")
+    pruned = call(finished, "trueframe", "prune", "index", check=False, PYTHONPATH="src")
+    assert pruned.returncode == 1
+    (finished / f"data/raw/{kind}").rmdir()
+    (finished / f"data/raw/{kind}").symlink_to("nowhere")
+    _refused(finished, f"data/raw/{kind}: a link")
+    (finished / f"data/raw/{kind}").unlink()
+    (finished / "elsewhere").rename(finished / f"data/raw/{kind}")
+    assert digests(finished) == before
+    clean(finished)
+
+
+def test_parts_of_a_kind_that_are_gone_for_good_go(finished: Path) -> None:
+    shutil.rmtree(finished / "data/raw/test")
+    shutil.rmtree(finished / "data/index/test")
+    snakemake(finished, "crops")
+    assert not list((finished / "data/crops").rglob("test/*"))
+
+
+def test_folds_without_a_train_part(raw: Path) -> None:
+    shutil.rmtree(raw / "data/raw/train")
+    done = call(raw, "trueframe", "folds", check=False, PYTHONPATH="src")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("trueframe: data/raw/train: has no part")
+
+
+def test_a_part_that_is_a_link_to_a_folder_is_refused_with_what_dvc_can_take(raw: Path) -> None:
+    (raw / "data/raw/test/part_00").rename(raw / "a disk")
+    (raw / "data/raw/test/part_00").symlink_to("../../../a disk")
+    done = snakemake(raw, "index", check=False)
+    found = re.search(r"data/raw/test/part_00: a link, .* remove it, then `(cp -rs .*)`", done.stdout + done.stderr)
+    assert found
+    (raw / "data/raw/test/part_00").unlink()
+    call(raw, "bash", "-c", found[1])
+    snakemake(raw, "index")
+    call(raw, "dvc", "add", "data/raw")
+    videos = [path for path in (raw / "data/raw").rglob("*") if path.is_file()]
+    assert yaml.safe_load((raw / "data/raw.dvc").read_text())["outs"][0]["nfiles"] == len(videos)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("\udcff", r"data/raw/train/\\udcff: a name that is no UTF-8"),
+        ("x" * 245, "a name of 245 bytes; 200 at most"),
+        ("é" * 101, "a name of 202 bytes; 200 at most"),
+        ("part_00.videos", "its files would have the names of train/part_00's"),
+    ],
+)
+def test_a_name_that_the_files_of_a_part_cant_have(tmp_path: Path, name: str, why: str) -> None:
+    for part in ("part_00", name):
+        (tmp_path / "data/raw/train" / part).mkdir(parents=True)
+    with pytest.raises(UserError, match=why):
+        raw_videos.require(tmp_path)
 
 
 def test_an_empty_part(raw: Path) -> None:
@@ -138,6 +205,15 @@ def test_a_wrong_unit_is_named_with_the_right_ones(raw: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("trueframe: crops train/part_77: no such unit")
     assert "train/part_00" in done.stderr
+
+
+def test_a_unit_that_another_process_makes_is_left_to_it(raw: Path) -> None:
+    with Workspace(raw).alone("index", "train/part_00"):
+        done = call(raw, "trueframe", "index", "train/part_00", check=False, PYTHONPATH="src")
+        assert done.returncode == 1
+        assert "trueframe: index train/part_00: another process makes it; wait until that has ended" in done.stderr
+        call(raw, "trueframe", "index", "train/part_01", PYTHONPATH="src")
+    call(raw, "trueframe", "index", "train/part_00", PYTHONPATH="src")
 
 
 def test_code_of_another_workspace_is_refused(raw: Path) -> None:

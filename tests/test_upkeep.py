@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from trueframe import upkeep
 from trueframe.dag import STAGES
 from trueframe.files import Digests, sha256_file
 from trueframe.workspace import Workspace
@@ -85,3 +87,20 @@ def test_dvc_touches_only_what_changed_when_it_is_told(finished: Path) -> None:
     cached = {path.removeprefix(".dvc/cache/files/md5/").replace("/", "") for path in added if "/files/" in path}
     assert {out["md5"] for out in reports} >= cached
     assert cached
+
+
+def test_what_a_run_owes_dvc_is_owed_until_the_run_has_ended(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "submission")  # so that DVC is not asked: it writes by itself
+    owed = finished / upkeep.OWED
+    owed.touch()
+    with (finished / upkeep.LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        upkeep.commit(Workspace(finished))
+        assert owed.exists()
+    upkeep.commit(Workspace(finished))
+    assert not owed.exists()
+    owed.touch()
+    with (finished / upkeep.LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        upkeep.commit(Workspace(finished), ends_run=True)
+        assert not owed.exists()

@@ -201,11 +201,15 @@ def prune(stage: str) -> None:
 
 
 @app.command()
-def commit() -> None:
+def commit(
+    ends_run: Annotated[
+        bool, typer.Option("--ends-run", hidden=True, help="Asked for by a run, as its last act.")
+    ] = False,
+) -> None:
     """Tell DVC of the stages whose units are all fresh; Snakemake does it at the end of a run."""
     from trueframe import upkeep, workspace
 
-    upkeep.commit(workspace.here())
+    upkeep.commit(workspace.here(), ends_run)
 
 
 @app.command("demo-data")

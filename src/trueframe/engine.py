@@ -13,10 +13,9 @@ from typing import IO, Any
 
 import yaml
 
-from trueframe import raw
 from trueframe.dag import STAGES
 from trueframe.errors import UserError
-from trueframe.upkeep import OWED
+from trueframe.upkeep import LOCK, OWED, at_work
 from trueframe.workspace import PARAMS, Workspace
 
 # Snakemake sees a unit as one empty file, there when the unit has a record. Its mtime is always the same, so that
@@ -28,7 +27,6 @@ _MTIME_S = 86_400
 STALE = Path(".snakemake/stale")
 _PRUNED = Path(".snakemake/pruned")
 _TOLD = Path(".snakemake/told")
-LOCK = Path(".snakemake/trueframe.lock")
 
 
 class Engine:
@@ -36,9 +34,9 @@ class Engine:
 
     def __init__(self, root: Path, main: bool, config: dict[str, Any]) -> None:
         """Check the workspace and show its units to Snakemake. Raises UserError with what the user must mend."""
-        if not any(word.startswith("--lint") for word in sys.argv):  # a look at the rules needs no videos
-            raw.require(root)
         self._workspace = Workspace(root)
+        if not any(word.startswith("--lint") for word in sys.argv):  # a look at the rules needs no videos
+            self._workspace.require_raw()
         self._root = root
         self._main = main
         self._lock: IO[str] | None = None
@@ -47,7 +45,7 @@ class Engine:
             return
         _refuse_overrides(config, root / PARAMS)
         refuse_hardlinks(self._workspace.hashes.cache_types)
-        if self._free():
+        if not at_work(root):
             self._show_units()
 
     def _use_own_code(self) -> None:
@@ -104,8 +102,8 @@ class Engine:
         return [marker for stage in STAGES for marker in self.orphans(stage)]
 
     def debts(self) -> list[str]:
-        """The file that asks for a job to tell DVC what a run made that was killed before it did; else none."""
-        if not self._main or not (self._root / OWED).exists() or not self._free():
+        """The file that asks for a run where a killed one did not tell DVC what it made, as each does at its end."""
+        if not self._main or not (self._root / OWED).exists() or at_work(self._root):
             return []
         (self._root / _TOLD).unlink(missing_ok=True)
         return [str(_TOLD)]
@@ -131,17 +129,6 @@ class Engine:
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")
         self._lock.flush()
-
-    def _free(self) -> bool:
-        path = self._root / LOCK
-        if not path.exists():
-            return True
-        with path.open("r", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-        return True
 
 
 def _file_name(reason: str) -> str:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueframe.errors import UserError
+from trueframe.printable import printable
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 RAW = Path("data/raw")
 LABELS = "labels.csv"
+_VIDEOS = ".videos"  # bboxes and crops have a second table, <part>.videos.parquet
+_NAME_BYTES = 200  # of a part; a file system's names have 255, and a temporary one of ours adds some 30
 
 
 def parts(root: Path, kind: str) -> tuple[str, ...]:
@@ -29,18 +33,43 @@ def parts(root: Path, kind: str) -> tuple[str, ...]:
 
 
 def require(root: Path) -> None:
-    """Raise UserError when there are no raw videos to work on, or a part has a name that Snakemake can't carry."""
+    """Raise UserError when there are no raw videos to work on, or a part is a link or has a name that can't be carried.
+
+    DVC does not follow links to folders: it would take such a part for none, and say nothing of it.
+    """
     if not (root / RAW).is_dir():
         raise UserError(
             f"{RAW}: not there; put train parts in {RAW}/train/<part>/ and test parts in {RAW}/test/<part>/, "
             "or write the demo's with `trueframe demo-data`, or fetch a shared set with `dvc pull`"
         )
     names = [f"{kind}/{name}" for kind in ("train", "test") for name in parts(root, kind)]
-    wild = next((name for name in names if re.search(r"\{.*\}", name, re.DOTALL)), None)
-    if wild is not None:
-        raise UserError(f"{RAW}/{wild}: Snakemake takes braces in a name for a wildcard; give the part another name")
+    for name in ("", "train", "test", *names):
+        place = RAW / name
+        if (root / place).is_symlink():
+            raise UserError(
+                f"{place}: a link, and DVC does not follow links to folders; make it a folder, in which videos may be "
+                f"links: remove it, then `cp -rs {shlex.quote(str((root / place).resolve()))} {place}`"
+            )
+    for name in names:
+        if why := _unfit(name, names):
+            raise UserError(f"{RAW}/{printable(name)}: {why}; give the part another name")
     if not names:
         raise UserError(f"{RAW}: has no part; expected folders {RAW}/train/<part>/ with videos and metadata.json")
+
+
+def _unfit(name: str, names: Collection[str]) -> str | None:
+    """Why the files of a part can't be named after it; None where they can."""
+    if re.search(r"\{.*\}", name, re.DOTALL):
+        return "Snakemake takes braces in a name for a wildcard"
+    try:
+        size = len(Path(name).name.encode())
+    except UnicodeEncodeError:
+        return "a name that is no UTF-8"
+    if size > _NAME_BYTES:
+        return f"a name of {size} bytes; {_NAME_BYTES} at most leave room for what is added to it"
+    if name.endswith(_VIDEOS) and name.removesuffix(_VIDEOS) in names:
+        return f"its files would have the names of {name.removesuffix(_VIDEOS)}'s"
+    return None
 
 
 def obstacle(root: Path) -> str | None:

@@ -155,12 +155,13 @@ def _outputs(workspace: Workspace, stage: str, unit: str) -> Iterator[Mapping[Pa
     """
     temporary = {path: partial(workspace.root / path) for path in workspace.layout.output_paths(stage, unit)}
     try:
-        try:
-            for path in temporary.values():
-                path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-        finally:
-            workspace.remove_unfinished(stage, unit)
+        with workspace.alone(stage, unit):
+            try:
+                for path in temporary.values():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                yield temporary
+            finally:
+                workspace.remove_unfinished(stage, unit)
     except (OSError, SafetensorError) as error:
         number = error.errno if isinstance(error, OSError) else _rust_errno(error)
         if number not in _ADVICE:

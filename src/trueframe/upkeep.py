@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -16,10 +17,29 @@ from trueframe.workspace import PARTIAL, Workspace
 _RAW_FILE = Path("data/raw.dvc")
 # There from the start of a run until DVC knows what it made; a killed run leaves it, so that the next one tells DVC.
 OWED = Path(".snakemake/owed")
+LOCK = Path(".snakemake/trueframe.lock")  # a run holds it with flock, and so no longer than it lives
+
+
+def at_work(root: Path) -> bool:
+    """Whether a run of Snakemake has the workspace."""
+    path = root / LOCK
+    if not path.exists():
+        return False
+    with path.open("r", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def prune(workspace: Workspace, stage: str) -> None:
-    """Remove what removed parts and seeds left in a stage, and folders then empty. DVC's cache keeps its copies."""
+    """Remove what removed parts and seeds left in a stage, and folders then empty. DVC's cache keeps its copies.
+
+    Raises UserError where all parts of a kind are gone at once.
+    """
+    if workspace.has_raw:
+        workspace.require_raw()
     for path in workspace.orphans(stage):
         (workspace.root / path).unlink()
         print(f"{stage}: removed {path}, whose unit is gone", file=sys.stderr)
@@ -39,14 +59,16 @@ def finished(workspace: Workspace) -> list[str]:
     ]
 
 
-def commit(workspace: Workspace) -> None:
+def commit(workspace: Workspace, ends_run: bool = False) -> None:
     """Write what is finished into dvc.lock and the cache. A failure is told and harms nothing.
 
-    Where DVC itself runs us it writes them by itself.
+    Where DVC itself runs us it writes them by itself. ends_run: a run asks for it, as its last act; asked for by hand
+    while a run works, it is not the last word.
     """
     _forget_partial(workspace)
     _remove_unfinished(workspace)
-    if "DVC_STAGE" in os.environ or _told(workspace):
+    told = "DVC_STAGE" in os.environ or _told(workspace)
+    if told and (ends_run or not at_work(workspace.root)):
         (workspace.root / OWED).unlink(missing_ok=True)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ PARAMS = Path("params.yaml")
 DVC = Path("dvc.yaml")
 # What killed runs go on from: by stage, unit and recipe, outside the artifacts, which DVC would see.
 PARTIAL = Path(".trueframe/partial")
+_LOCKS = Path(".trueframe/locks")
 # What tells models' units apart is no part of their recipes: a new seed must not retrain the others.
 UNIT_KEYS = {"models": ("seeds",)}
 
@@ -43,6 +46,19 @@ class Workspace:
         """The parts, from the raw videos (from the index's records in a clone that has none), and the seeds."""
         train, test = (raw.parts(self.root, kind) if self.has_raw else self._names(kind) for kind in KINDS)
         return Layout(train, test, tuple(self.params.models.seeds), self.params.models.keep)
+
+    def require_raw(self) -> None:
+        """Raise UserError where there is nothing to work on, and where all parts of a kind are gone at once.
+
+        A disk that is not mounted looks like that; taken for removed, all that was made of them would go.
+        """
+        raw.require(self.root)
+        for kind in KINDS:
+            if not self.layout.parts(kind) and (known := self.recorded(kind)):
+                raise UserError(
+                    f"{raw.RAW}/{kind}: has no part, and data/index/{kind} tells of {len(known)}; if a disk is not "
+                    f"mounted, mount it; if they are gone for good, remove data/index/{kind}, and run again"
+                )
 
     def recorded(self, kind: str) -> list[str]:
         """Units of the parts of a kind whose index has a record, whether they are still in data/raw or not."""
@@ -184,6 +200,21 @@ class Workspace:
                     found[stage, unit] = reasons
         return found
 
+    @contextmanager
+    def alone(self, stage: str, unit: str) -> Iterator[None]:
+        """Hold a unit, as long as the process lives; raises UserError where another process makes it.
+
+        Two would write into the same temporary files.
+        """
+        path = self.root / _LOCKS / stage / unit
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"{stage} {unit}: another process makes it; wait until that has ended") from error
+            yield
+
     def remove_unfinished(self, stage: str, unit: str) -> None:
         """Remove the temporary files of work on a unit, its record's too."""
         for path in (*self.layout.output_paths(stage, unit), STAGES[stage].record_path(unit)):
@@ -192,25 +223,42 @@ class Workspace:
             shutil.rmtree(temporary.with_name(f"{temporary.name}.spool"), ignore_errors=True)
 
     def orphans(self, stage: str) -> list[Path]:
-        """Files, relative to the workspace, of units that the stage no longer has: of removed parts and seeds."""
+        """Files, relative to the workspace, of units that the stage no longer has: of removed parts and seeds.
+
+        Of a unit that is gone, what its record tells of, and last the record: a file of the same shape that somebody
+        put there is not ours. Of one that is there, weights beyond those that are kept.
+        """
         entry = STAGES[stage]
-        patterns = [entry.record, *entry.outputs.values()]
-        mine = {
-            path
-            for unit in self.layout.units(stage)
-            for path in [entry.record_path(unit), *self.layout.output_paths(stage, unit)]
-        }
-        mine |= {partial(path) for path in mine}
         folder = Path(entry.record.partition("{")[0])
         if folder == Path(entry.record):
             return []  # a stage with one unit has no others
-        matchers = [_matcher(pattern) for pattern in (*patterns, *(str(partial(Path(p))) for p in patterns))]
+        units = set(self.layout.units(stage))
+        mine = {path for unit in units for path in [entry.record_path(unit), *self.layout.output_paths(stage, unit)]}
+        mine |= {partial(path) for path in mine}
+        patterns = [entry.record, *entry.outputs.values()]
+        own = [_matcher(pattern) for pattern in patterns]
+        unfinished = [_matcher(str(partial(Path(pattern)))) for pattern in patterns]
+
+        def ours(path: Path) -> bool:
+            named = [match["unit"] for match in (matcher.fullmatch(str(path)) for matcher in own) if match]
+            return any(unit in units or self._made(stage, unit, path) for unit in named) or any(
+                matcher.fullmatch(str(path)) for matcher in unfinished
+            )
+
         files = sorted(path.relative_to(self.root) for path in (self.root / folder).rglob("*") if not path.is_dir())
-        return [path for path in files if path not in mine and any(match.fullmatch(str(path)) for match in matchers)]
+        left = [path for path in files if path not in mine and ours(path)]
+        return sorted(left, key=lambda path: own[0].fullmatch(str(path)) is not None)  # stable: the records last
+
+    def _made(self, stage: str, unit: str, path: Path) -> bool:
+        """Whether a unit, which may be gone, has a record, and the file is this or one that it tells of."""
+        record = self.record(stage, unit)
+        if record is None or (record.stage, record.unit) != (stage, unit):
+            return False
+        return path == STAGES[stage].record_path(unit) or str(path) in record.outputs
 
 
 def _matcher(pattern: str) -> re.Pattern[str]:
-    escaped = re.escape(pattern).replace(re.escape("{unit}"), r".+").replace(re.escape("{rank}"), r"\d+")
+    escaped = re.escape(pattern).replace(re.escape("{unit}"), "(?P<unit>.+)").replace(re.escape("{rank}"), r"\d+")
     return re.compile(escaped)
 
 

@@ -12,8 +12,8 @@ import yaml
 
 from trueframe import raw
 from trueframe.doctor.findings import UnknownError
-from trueframe.engine import LOCK
 from trueframe.errors import UserError
+from trueframe.upkeep import LOCK
 from trueframe.workspace import DVC, Workspace
 
 Value = TypeVar("Value")

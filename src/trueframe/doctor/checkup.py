@@ -30,7 +30,7 @@ def code(case: Case) -> Iterator[Finding]:
 def videos(case: Case) -> Iterator[Finding]:
     """Whether there is anything to work on."""
     try:
-        raw.require(case.root)
+        case.workspace.require_raw()
     except UserError as error:
         if case.workspace.layout.parts("every") and not case.workspace.has_raw:
             yield Finding(

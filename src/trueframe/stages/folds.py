@@ -95,6 +95,8 @@ def _videos(index: Mapping[str, Path]) -> pd.DataFrame:
 
     Withdrawn ones are not among them: they must not tie others together.
     """
+    if not index:
+        raise UserError("data/raw/train: has no part, and folds and models are made of train parts; put one there")
     columns = ["video", "sha256", "status", "label", "original"]
     frames = [tables.read(path, columns).assign(part=part) for part, path in sorted(index.items())]
     videos = pd.concat(frames, ignore_index=True)
