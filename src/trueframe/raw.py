@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueframe.errors import UserError
+from trueframe.files import UNREADABLE
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 RAW = Path("data/raw")
 LABELS = "labels.csv"
+_NOT_READABLE = "not readable"  # content of a file that may not be read, or that its disk can't
 
 
 def parts(root: Path, kind: str) -> tuple[str, ...]:
@@ -135,21 +138,32 @@ class Hashes:
     def _content(self, path: Path, known: str | None) -> str:
         """As `file`. known: what DVC remembers, which does not help where the file may not be read (any more)."""
         if not os.access(path, os.R_OK) and path.is_file():
-            return "not readable"
-        return known or self.file(path)
+            return _NOT_READABLE
+        try:
+            return known or self._hashed(path)
+        except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
+            return _NOT_READABLE
 
     def file(self, path: Path) -> str:
         """ "md5:<digest>" of a file; "not a file" where there is none."""
+        try:
+            return self._hashed(path)
+        except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
+            advice = "see whether its disk is sound" if error.errno == errno.EIO else "give read permission"
+            raise UserError(f"{path}: can't be read ({error.strerror}); {advice} or remove it") from error
+
+    def _hashed(self, path: Path) -> str:
         if not path.is_file():
             return "not a file"
         from dvc_data.hashfile.hash import hash_file
         from dvc_objects.fs.local import localfs
 
-        try:
-            with _remembering():
-                _, digest = hash_file(str(path), localfs, "md5", self._repo.state)
-        except PermissionError as error:
-            raise UserError(f"{path}: can't be read ({error.strerror}); give read permission or remove it") from error
+        with _remembering():
+            _, digest = hash_file(str(path), localfs, "md5", self._repo.state)
         return f"md5:{digest.value}"
 
     def _known(self, paths: Iterable[str]) -> dict[str, str]:

@@ -207,7 +207,8 @@ class _Opened:
     def _told_size(self) -> tuple[int, int] | None:
         """Width and height as the container tells them, without any decoder, where that is more than MAX_PIXELS."""
         try:
-            with av.open(str(self._path), container_options=_OPTIONS | {"codec_whitelist": "none"}) as container:
+            options = _OPTIONS | {"codec_whitelist": "none"}
+            with av.open(str(self._path), container_options=options, metadata_errors="replace") as container:
                 told = container.streams.video[0].codec_context
                 return (told.width, told.height) if told.width * told.height > MAX_PIXELS else None
         except av.error.FFmpegError as error:
