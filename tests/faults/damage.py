@@ -23,6 +23,7 @@ from trueframe.headers import MAX_PIXELS
 FRAMES = 40
 INVALID = "can't be decoded: Invalid data found when processing input"
 NO_FORMAT = "in none of the formats " + video.FORMATS.replace(",", ", ")
+NO_SIZE = f"can't be decoded: frames without a size or of more than {MAX_PIXELS} pixels"
 _QUIET = {"x265-params": "log-level=none"}
 
 # Good clips of each codec in each container that FFmpeg writes it into: it refuses HEVC and MPEG-4 in WebM, VP9 and
@@ -241,7 +242,7 @@ ODD = (
         "bomb_that_lies.mov",
         _bomb((64, 48)),
         tables.DECODE_ERROR,
-        f"can't be decoded: frames without a size or of more than {MAX_PIXELS} pixels",
+        NO_SIZE,
     ),
     Odd(
         "four_bits.mp4",
