@@ -55,6 +55,20 @@ def test_an_error_is_raised_where_its_result_would_be(workers: int) -> None:
         next(results)
 
 
+def failing_at_once(item: tuple[int, Path]) -> None:
+    number, folder = item
+    if number == 0:
+        raise ValueError("the first")
+    (folder / str(number)).touch()
+    time.sleep(1)
+
+
+def test_what_is_not_begun_when_an_item_fails_is_never_begun(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the first"):
+        list(pool.ordered(failing_at_once, [(number, tmp_path) for number in range(20)], 2))
+    assert len(list(tmp_path.iterdir())) <= 2
+
+
 def counted(item: int) -> Iterator[tuple[int, int]]:
     for step in range(item):
         yield item, step

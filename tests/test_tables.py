@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,16 @@ def test_no_rows_are_a_table_too(tmp_path: Path) -> None:
     empty = pd.DataFrame(columns=tables.PREDICTIONS.names)
     assert written(tmp_path / "frame", empty) == written(tmp_path / "rows", [])
     assert list(tables.read(tmp_path / "rows")) == tables.PREDICTIONS.names
+
+
+def test_a_library_that_cannot_be_loaded_is_not_blamed_on_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where memory lacks for it."""
+    tables.write(tmp_path / "t", ROWS, tables.PREDICTIONS)
+    monkeypatch.setitem(sys.modules, "pyarrow.dataset", None)
+    with pytest.raises(ImportError):
+        tables.read_rows(tmp_path / "t", filters=[("frame", "=", 0)])
 
 
 @pytest.mark.parametrize("made", [list, pd.DataFrame])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -118,6 +119,16 @@ def test_garbage_in_the_middle_gives_the_frames_before_it_and_then_the_reason(tm
 def test_frames_before_a_break_need_not_reach_it(tmp_path: Path) -> None:
     path = videos.write_broken(tmp_path / "v.mov", frames=40, good=25)
     assert [number for number, _ in video.frames(path, [3, 9])] == [3, 9]
+
+
+def test_pixels_that_would_end_the_process_are_no_readable_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No container that FFmpeg writes carries them, so the decoder's place is taken."""
+    path = videos.write(tmp_path / "v.mp4", 2)
+    monkeypatch.setattr(video, "_decoded", lambda packet: [av.VideoFrame(64, 48, "yaf32le")])
+    with pytest.raises(video.DecodeError, match="pixels of the format yaf32le"):
+        video.probe(path)
 
 
 def _empty(path: Path) -> None:

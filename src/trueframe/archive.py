@@ -26,7 +26,8 @@ _LOCAL_SIGNATURE = b"PK\x03\x04"
 _ENCRYPTED = 1  # bit of the flags
 _COMMENT = "trueframe "  # of the archive; the format follows
 _KIND = "an archive"  # for messages
-_MEMBER = re.compile(r"(?P<video>[^/\0]+)/[0-9]+_[0-9]+\.[a-z]+")
+# No more digits than the tables' columns take: 64 bits for the frame, 32 for the track.
+_MEMBER = re.compile(r"(?P<video>[^/\0]+)/[0-9]{1,18}_[0-9]{1,9}\.[a-z]+")
 # What the reader of a zip's directory is known to raise for one that is none.
 _NO_ZIP = (zipfile.BadZipFile, NotImplementedError, OverflowError, ValueError, struct.error)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+# Why a single file may not be read: its permissions, or a disk that can't (any more).
+UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO)
 
 
 def sha256_file(path: Path) -> str:

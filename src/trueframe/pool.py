@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from typing import TypeVar
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,19 +32,25 @@ def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: 
         return
     # spawn: a forked copy of a process in which torch or OpenCV have started threads can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as executor:
-        waiting: deque[Future[Result]] = deque()
-        for item in items:
-            waiting.append(executor.submit(function, item))
-            while len(begun := [future for future in waiting if not future.done()]) >= _AHEAD * workers or (
-                len(waiting) >= _DONE * workers
-            ):
-                if waiting[0].done():
-                    yield waiting.popleft().result()
-                else:
-                    wait(begun if len(waiting) < _DONE * workers else [waiting[0]], return_when=FIRST_COMPLETED)
-        while waiting:
-            yield waiting.popleft().result()
+    # The executor can't cancel what it has handed over to its processes already, begun or not. No Event: a process that
+    # is killed while it asks would keep its lock.
+    stop = context.RawValue(ctypes.c_bool, False)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(stop,)) as executor:
+        try:
+            waiting: deque[Future[Result]] = deque()
+            for item in items:
+                waiting.append(executor.submit(_unless_stopped, function, item))
+                while len(begun := [future for future in waiting if not future.done()]) >= _AHEAD * workers or (
+                    len(waiting) >= _DONE * workers
+                ):
+                    if waiting[0].done():
+                        yield waiting.popleft().result()
+                    else:
+                        wait(begun if len(waiting) < _DONE * workers else [waiting[0]], return_when=FIRST_COMPLETED)
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            stop.value = True  # whoever takes has gone, or an item failed: what is not begun is not needed
 
 
 def streams(
@@ -92,6 +99,21 @@ def _put(shelf: queue.Queue[tuple[Result] | None], found: tuple[Result] | None, 
         return
 
 
-def _one_thread() -> None:
+class _Flag(Protocol):
+    value: bool
+
+
+_stop: _Flag | None = None  # in a worker process: set once no more items are to be begun
+
+
+def _begin(stop: _Flag) -> None:
+    global _stop
+    _stop = stop
     for name in _ONE_THREAD:
         os.environ[name] = "1"
+
+
+def _unless_stopped(function: Callable[[Item], Result], item: Item) -> Result:
+    if _stop is not None and _stop.value:
+        raise CancelledError
+    return function(item)

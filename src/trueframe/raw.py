@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueframe.errors import UserError
+from trueframe.files import UNREADABLE
 from trueframe.printable import printable
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 RAW = Path("data/raw")
 LABELS = "labels.csv"
+_NOT_READABLE = "not readable"  # content of a file that may not be read, or that its disk can't
 _VIDEOS = ".videos"  # bboxes and crops have a second table, <part>.videos.parquet
 _NAME_BYTES = 200  # of a part; a file system's names have 255, and a temporary one of ours adds some 30
 
@@ -164,21 +167,32 @@ class Hashes:
     def _content(self, path: Path, known: str | None) -> str:
         """As `file`. known: what DVC remembers, which does not help where the file may not be read (any more)."""
         if not os.access(path, os.R_OK) and path.is_file():
-            return "not readable"
-        return known or self.file(path)
+            return _NOT_READABLE
+        try:
+            return known or self._hashed(path)
+        except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
+            return _NOT_READABLE
 
     def file(self, path: Path) -> str:
         """ "md5:<digest>" of a file; "not a file" where there is none."""
+        try:
+            return self._hashed(path)
+        except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
+            advice = "see whether its disk is sound" if error.errno == errno.EIO else "give read permission"
+            raise UserError(f"{path}: can't be read ({error.strerror}); {advice} or remove it") from error
+
+    def _hashed(self, path: Path) -> str:
         if not path.is_file():
             return "not a file"
         from dvc_data.hashfile.hash import hash_file
         from dvc_objects.fs.local import localfs
 
-        try:
-            with _remembering():
-                _, digest = hash_file(str(path), localfs, "md5", self._repo.state)
-        except PermissionError as error:
-            raise UserError(f"{path}: can't be read ({error.strerror}); give read permission or remove it") from error
+        with _remembering():
+            _, digest = hash_file(str(path), localfs, "md5", self._repo.state)
         return f"md5:{digest.value}"
 
     def _known(self, paths: Iterable[str]) -> dict[str, str]:

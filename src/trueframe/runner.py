@@ -168,9 +168,19 @@ def _outputs(workspace: Workspace, stage: str, unit: str) -> Iterator[Mapping[Pa
             raise
         where = getattr(error, "filename", None) or next(iter(temporary.values())).parent
         raise UserError(f"{where}: {os.strerror(number)}; {_ADVICE[number]}, then run again: {_UNHARMED}") from error
-    except (BrokenProcessPool, MemoryError) as error:
-        what = "memory ran out" if isinstance(error, MemoryError) else "a worker process died, as when memory runs out"
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, BrokenProcessPool):
+            what = "a worker process died, as when memory runs out"
+        elif isinstance(error, MemoryError) or _torch_lacks_memory(error):
+            what = "memory ran out"
+        else:
+            raise
         raise UserError(f"{stage} {unit}: {what}; run again with fewer --cores or more memory: {_UNHARMED}") from error
+
+
+def _torch_lacks_memory(error: RuntimeError) -> bool:
+    """Whether torch says so: by a class of its own for a GPU's memory, by its words for the machine's."""
+    return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def _rust_errno(error: SafetensorError) -> int | None:

@@ -108,7 +108,7 @@ def frames(
 
 def _decoded(container: InputContainer, stream: VideoStream, made: Plan, alive: Alive) -> Iterator[VideoFrame]:
     decoder = stream.codec_context
-    decoder.options = {"err_detect": "explode"}  # an error at the first damage found, rather than a guess
+    decoder.options |= {"err_detect": "explode"}  # an error at the first damage found, rather than a guess
     for index, packet in _read(container, made, alive):
         decoder.skip_frame = "DEFAULT" if made.shown[index] else "NONREF"
         yield from decoder.decode(packet)

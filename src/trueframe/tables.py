@@ -34,6 +34,10 @@ USABLE = (OK, TRUNCATED, MISSING_ORIGINAL)
 _FORMAT = b"trueframe_format"  # key of the schema's metadata
 _TOLD = 3  # wrong columns that a message names
 _KIND = "a parquet table"  # for messages
+# What a table may hold, so that a small file can't fill the memory. All 36 million frames of DFDC's 120,000 videos,
+# with a face in each, would be rows of some 90 bytes, 3.3 GB; what is sampled of them is a tenth.
+_MOST_ROWS = 1 << 27
+_MOST_BYTES = 1 << 34
 
 
 def _schema(required: Mapping[str, pa.DataType], optional: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
@@ -154,7 +158,7 @@ def _table(rows: Iterable[Mapping[str, Any]] | pd.DataFrame, schema: pa.Schema) 
 def require(path: Path, schema: pa.Schema) -> None:
     """Raise UserError unless a file is a table of these very columns, and of the format of now. Reads no rows."""
     with _whole(path):
-        found = pq.read_schema(path)
+        found = _schema_of(path)
     formats.require_told(path, (found.metadata or {}).get(_FORMAT, b"").decode("latin-1"), "its metadata", _KIND)
     if found.equals(schema):
         return
@@ -200,10 +204,24 @@ def read_rows(
 
 
 def _read(path: Path, columns: list[str] | None, filters: list[tuple[str, str, Any]] | None = None) -> pa.Table:
-    lacking = sorted(set(columns or ()) - set(pq.read_schema(path).names))
+    import pyarrow.dataset  # noqa: F401 - where memory lacks for it, read_table finds fault with what it was asked
+
+    lacking = sorted(set(columns or ()) - set(_schema_of(path).names))
     if lacking:  # pyarrow leaves such a column out without a word
         raise _refusal(path, f"no column {', '.join(lacking)}")
     return pq.read_table(path, columns=columns, filters=filters)
+
+
+def _schema_of(path: Path) -> pa.Schema:
+    """A table's columns. Raises UserError where it would take more memory than any table of ours."""
+    with pq.ParquetFile(path) as file:
+        told = file.metadata
+        size = sum(told.row_group(number).total_byte_size for number in range(told.num_row_groups))
+        if told.num_rows > _MOST_ROWS or size > _MOST_BYTES:
+            raise _refusal(
+                path, f"{told.num_rows} rows of {size} bytes, no table has more than {_MOST_ROWS} and {_MOST_BYTES}"
+            )
+        return file.schema_arrow
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import numpy as np
 
 from trueframe import sparing, watch
 from trueframe.errors import UserError
+from trueframe.headers import MAX_PIXELS
 from trueframe.watch import Alive
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 # content, and others (concat, hls, dash, sdp, …) are texts that have it read other files or ask servers.
 FORMATS = "asf,avi,flv,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg"
 _OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+# For the decoder, so that a small file can't fill the memory; FFmpeg decodes frames when it opens a file, too.
+_LIMITS = {"max_pixels": str(MAX_PIXELS)}
+_ABORTS = "yaf32"  # grey floats with alpha, either way round: libswscale ends the process over them
 
 _ROOM_BYTES = 1 << 28  # five frames of 8K
 
@@ -176,7 +180,9 @@ class _Opened:
     def __enter__(self) -> tuple[InputContainer, VideoStream]:
         try:
             # Titles and the like are not read: they need not be UTF-8.
-            self._container = av.open(str(self._path), container_options=_OPTIONS, metadata_errors="replace")
+            self._container = av.open(
+                str(self._path), options=_LIMITS, container_options=_OPTIONS, metadata_errors="replace"
+            )
         except av.error.ArgumentError as error:  # so FFmpeg says that a format is not among those it may read
             raise DecodeError(f"in none of the formats {FORMATS.replace(',', ', ')}") from error
         except (av.error.FFmpegError, OSError) as error:
@@ -188,11 +194,25 @@ class _Opened:
         if stream.codec_context is None:
             self._container.close()
             raise DecodeError("no decoder for its video stream")
+        if not stream.codec_context.width and (size := self._told_size()) is not None:
+            self._container.close()
+            raise DecodeError(f"can't be decoded: {size[0]} by {size[1]} pixels, more than {MAX_PIXELS}")
+        stream.codec_context.options = dict(_LIMITS)
         stream.codec_context.thread_count = 1
         return self._container, stream
 
     def __exit__(self, *_: object) -> None:
         self._container.close()
+
+    def _told_size(self) -> tuple[int, int] | None:
+        """Width and height as the container tells them, without any decoder, where that is more than MAX_PIXELS."""
+        try:
+            options = _OPTIONS | {"codec_whitelist": "none"}
+            with av.open(str(self._path), container_options=options, metadata_errors="replace") as container:
+                told = container.streams.video[0].codec_context
+                return (told.width, told.height) if told.width * told.height > MAX_PIXELS else None
+        except av.error.FFmpegError as error:
+            raise DecodeError(_reason(error)) from error
 
 
 def _packets(container: InputContainer, stream: VideoStream, alive: Alive) -> Iterator[Packet[VideoStream]]:
@@ -210,12 +230,21 @@ def _decoded(packet: Packet[VideoStream]) -> list[VideoFrame]:
     try:
         return packet.decode()
     except av.error.FFmpegError as error:
+        # A decoder that refuses a size is left without one; the container tells none like it, or had been refused.
+        if error.errno == errno.EINVAL and not packet.stream.codec_context.width:
+            raise DecodeError(f"can't be decoded: frames without a size or of more than {MAX_PIXELS} pixels") from error
         raise DecodeError(_reason(error)) from error
 
 
 def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
+    if frame.format.name.startswith(_ABORTS):
+        raise DecodeError(f"can't be decoded: pixels of the format {frame.format.name}")
+    try:
+        rgb = frame.reformat(format="rgb24", threads=1)
+    except av.error.FFmpegError as error:
+        raise DecodeError(f"{_reason(error)}, pixels of the format {frame.format.name}") from error
     # A rotation in the metadata is how phones record portrait; PyAV leaves it to the reader.
-    image = np.asarray(frame.reformat(format="rgb24", threads=1).to_ndarray(), np.uint8)
+    image = np.asarray(rgb.to_ndarray(), np.uint8)
     return np.ascontiguousarray(np.rot90(image, k=round(frame.rotation / 90) % 4))
 
 

@@ -57,7 +57,7 @@ def watched(make: Callable[[Alive], Generator[Item, None, None]]) -> Iterator[It
     try:
         while (found := work.next()) is not None:
             yield found[0]
-    except (StuckError, SilentError, _NotBegunError):
+    except (StuckError, SilentError, _NotBegunError, KeyboardInterrupt):  # Ctrl-C: nobody waits for a loop
         lost = True
         work.give_up()
         raise

@@ -15,12 +15,15 @@ from pathlib import Path
 import av
 import numpy as np
 
+import hostile
 import videos
 from trueframe import tables, video
+from trueframe.headers import MAX_PIXELS
 
 FRAMES = 40
 INVALID = "can't be decoded: Invalid data found when processing input"
 NO_FORMAT = "in none of the formats " + video.FORMATS.replace(",", ", ")
+NO_SIZE = f"can't be decoded: frames without a size or of more than {MAX_PIXELS} pixels"
 _QUIET = {"x265-params": "log-level=none"}
 
 # Good clips of each codec in each container that FFmpeg writes it into: it refuses HEVC and MPEG-4 in WebM, VP9 and
@@ -193,6 +196,16 @@ def _title(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"ungelesen", b"ungel\xe4sen"))
 
 
+def _bomb(told: tuple[int, int]) -> Callable[[Path], object]:
+    """Pictures of 16,000 by 16,000 pixels, whatever the header tells."""
+    return lambda path: hostile.video(path, "mov", "png", "rgb24", told, hostile.png_bomb(16_000))
+
+
+def _four_bits(path: Path) -> None:
+    """Pixels that libswscale knows and doesn't take."""
+    hostile.video(path, "nut", "rawvideo", "rgb4", (64, 48), bytes(64 * 48 // 2))
+
+
 def _bytes(data: bytes) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(data)
 
@@ -219,6 +232,24 @@ ODD = (
     Odd("tiny.mp4", _clip(size=(16, 16))),
     Odd("flat.mkv", _clip(size=(4097, 3), codec="ffv1", pixels="yuv444p")),
     Odd("8k.mp4", _large, frames=3),
+    Odd(
+        "bomb.mov",
+        _bomb((16_000, 16_000)),
+        tables.DECODE_ERROR,
+        f"can't be decoded: 16000 by 16000 pixels, more than {MAX_PIXELS}",
+    ),
+    Odd(
+        "bomb_that_lies.mov",
+        _bomb((64, 48)),
+        tables.DECODE_ERROR,
+        NO_SIZE,
+    ),
+    Odd(
+        "four_bits.mp4",
+        _four_bits,
+        tables.DECODE_ERROR,
+        "can't be decoded: Operation not supported, pixels of the format rgb4",
+    ),
     Odd("sizes.mp4", _sizes, frames=29),  # the two at the seam come as one packet
     Odd("full_colour.mp4", _clip(pixels="yuv444p")),
     Odd("ten_bits.mp4", _clip(pixels="yuv420p10le")),

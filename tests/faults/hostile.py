@@ -7,9 +7,11 @@ import random
 import struct
 import zipfile
 import zlib
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -80,6 +82,19 @@ def png_bomb(side_px: int) -> bytes:
     packed = b"".join([*(packer.compress(row * 1000) for _ in range(side_px // 1000)), packer.flush()])
     start = struct.pack(">IIBBBBB", side_px, side_px, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", start) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def video(path: Path, kind: str, codec: str, pixels: str, size: tuple[int, int], data: bytes) -> Path:
+    """A video of a format, whose header tells a codec, pixels and a size, and whose three packets hold any bytes."""
+    with av.open(str(path), "w", format=kind) as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = *size, pixels
+        for number in range(3):
+            packet = av.Packet(data)
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 25), stream, True
+            file.mux(packet)
+    return path
 
 
 def table(path: Path, schema: pa.Schema) -> Path:

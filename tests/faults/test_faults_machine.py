@@ -7,15 +7,17 @@ import os
 import resource
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from befallen import OTHER, End, Fault, Job, Made, copy, falsely_fresh, first_units, leftovers, run
 from trueframe.dag import STAGES
+from trueframe.stages import predictions
 from workspaces import edit_params
 
 _QUICK = ("index", "crops", "models", "submission")
@@ -116,6 +118,31 @@ def test_a_stage_that_lacks_memory_is_done_right_or_not_at_all(finished: Path, s
     if ends[-1].how == "ran":
         assert made == Made.of(finished, stage, unit)
     assert leftovers(finished) == []
+
+
+def _torch_asks_for_a_petabyte(_: Path) -> None:
+    def run(**_: object) -> None:
+        torch.empty(1 << 50, dtype=torch.uint8)
+
+    predictions.run = run
+
+
+def _the_gpus_memory_is_full(_: Path) -> None:
+    def run(**_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    predictions.run = run
+
+
+@pytest.mark.parametrize("arm", [_torch_asks_for_a_petabyte, _the_gpus_memory_is_full])
+def test_torchs_lack_of_memory_is_told_as_any_other(finished: Path, arm: Callable[[Path], None]) -> None:
+    unit = unit_of(finished, "predictions")
+    before = Made.of(finished, "predictions", unit)
+    edit_params(finished, dict(OTHER["predictions"]))
+    end = run(finished, "predictions", unit, Fault(arm))
+    assert end.how == "refused", end.text
+    unharmed(finished, "predictions", before, end)
+    assert f"predictions {unit}: memory ran out; run again with fewer --cores or more memory" in end.text
 
 
 def _few_files(_: Path, more: int) -> None:

@@ -33,6 +33,8 @@ ZIPS: dict[str, tuple[Callable[[Path], Path], str]] = {
             "v/٣_0.png",
             "v/000000_0.png/",
             "v/000000_0.png;touch pwned",
+            f"v/{'9' * 19}_0.png",
+            f"v/000000_{'9' * 10}.png",
         )
     },
     "a name that ends at a zero": (

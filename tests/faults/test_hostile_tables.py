@@ -86,6 +86,26 @@ def test_what_is_no_table_is_refused_by_name(tmp_path: Path, data: bytes) -> Non
             read()
 
 
+@pytest.mark.parametrize(("most", "value"), [("_MOST_ROWS", 999), ("_MOST_BYTES", 1 << 20)])
+def test_a_table_that_would_fill_the_memory_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: str, value: int
+) -> None:
+    """With less for the most: a table beyond the true one takes a minute to write."""
+    path = tmp_path / "t.parquet"
+    rows = pa.Table.from_pylist([VIDEO | {"reason": "x" * 10_000}] * 1000, schema=tables.VIDEOS)
+    pq.write_table(rows, path, compression="zstd", use_dictionary=False)
+    assert path.stat().st_size < 10_000
+    tables.require(path, tables.VIDEOS)
+    monkeypatch.setattr(tables, most, value)
+    for read in (
+        lambda: tables.require(path, tables.VIDEOS),
+        lambda: tables.read(path),
+        lambda: tables.read_rows(path),
+    ):
+        with pytest.raises(UserError, match=r"t\.parquet: 1000 rows of \d+ bytes, no table has more than"):
+            read()
+
+
 @pytest.mark.parametrize("count", FLIPPED)
 def test_a_damaged_table_is_refused_or_rows(tmp_path: Path, count: int) -> None:
     path, source, refused = tmp_path / "t.parquet", random.Random(0), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 
 import videos
 from trueframe import tables
-from trueframe.raw import obstacle
+from trueframe.doctor.findings import trouble
+from trueframe.errors import UserError
+from trueframe.raw import Hashes, obstacle
 from trueframe.workspace import Workspace
 from workspaces import UNPRIVILEGED, call
 
@@ -21,6 +24,7 @@ EXPECTED = {
     "folder.mp4": (tables.NOT_A_VIDEO, "not a file that ends in"),
     "zeros.mp4": (tables.NOT_A_VIDEO, "not a file that ends in"),
     "dangling.mp4": (tables.MISSING_FILE, "a link to a file that is not there"),
+    "bad_sector.mp4": (tables.DECODE_ERROR, "can't be read: Input/output error"),
     "secret.mp4": (tables.DECODE_ERROR, "can't be read: Permission denied"),
     "script.mp4": (tables.DECODE_ERROR, "in none of the formats"),
     "link.mp4": (tables.NO_FACE, "no face in 3 frames"),
@@ -39,6 +43,7 @@ def odd(raw: Path) -> Path:
     os.mkfifo(part / "pipe.mp4")
     (part / "folder.mp4").mkdir()
     (part / "zeros.mp4").symlink_to("/dev/zero")
+    (part / "bad_sector.mp4").symlink_to("/proc/self/mem")  # reading its start is such an error
     (part / "dangling.mp4").symlink_to("nowhere.mp4")
     (part / "link.mp4").symlink_to(raw.parent / "outside.mp4")
     neighbour = next(path.name for path in part.glob("*.mp4") if path.is_file() and not path.is_symlink())
@@ -88,6 +93,17 @@ def test_what_may_be_read_again_is_read_anew(odd: Path) -> None:
     _stage(odd, "index")
     assert _rows(odd, "data/index/train/part_00.parquet")["secret.mp4"]["status"] == tables.OK
     assert Workspace(odd).fresh("index", "train/part_00")
+
+
+def test_a_disk_that_fails_is_told_and_reruns_nothing(raw: Path) -> None:
+    (raw / PART / "bad_sector.mp4").symlink_to("/proc/self/mem")
+    call(raw, "trueframe", "index", "train/part_00", PYTHONPATH="src")
+    assert Workspace(raw).fresh("index", "train/part_00")
+    assert "all is well" in call(raw, "trueframe", "doctor", "--offline", PYTHONPATH="src").stdout
+    with pytest.raises(UserError, match=r"bad_sector\.mp4: can't be read \(Input/output error\); see whether its disk"):
+        Hashes(raw).file(raw / PART / "bad_sector.mp4")
+    found = trouble("records", OSError(errno.EIO, "Input/output error", "data/x.json"))
+    assert found.advice == "see whether its disk is sound"
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o400])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import threading
 import time
 from collections.abc import Generator
@@ -73,6 +75,23 @@ def test_silence_of_a_disk_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> N
     items = watch.watched(asleep)
     assert next(items) == 1
     with pytest.raises(watch.SilentError):
+        next(items)
+    awake.set()
+
+
+def test_ctrl_c_does_not_wait_for_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "LIMIT_S", 60.0)
+
+    awake = threading.Event()
+
+    def asleep(alive: Alive) -> Generator[int, None, None]:
+        yield 1
+        awake.wait()
+
+    items = watch.watched(asleep)
+    assert next(items) == 1
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
         next(items)
     awake.set()
 

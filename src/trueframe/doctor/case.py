@@ -114,7 +114,7 @@ class _Glance(raw.Hashes):
         except UserError:
             return {}  # no repository, which has a check of its own
 
-    def file(self, path: Path) -> str:
+    def _hashed(self, path: Path) -> str:
         if not path.is_file():
             return "not a file"
         if known := self._known([str(path)]).get(str(path)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,6 +35,7 @@ def trouble(what: str, error: UserError | OSError) -> Finding:
     if isinstance(error, OSError):
         absent = isinstance(error, FileNotFoundError)
         advice = "`git checkout` or `dvc checkout` brings it back" if absent else "give this user access to it"
+        advice = "see whether its disk is sound" if error.errno == errno.EIO else advice
         return Finding(what, "bad", f"{error.filename or what}: {error.strerror or error}", advice)
     detail, _, advice = str(error).rpartition("; ")
     return Finding(what, "bad", detail or advice, advice if detail else "mend that, then ask again")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trueframe import claims, pool, tables, video
 from trueframe.claims import METADATA
 from trueframe.errors import UserError
-from trueframe.files import sha256_file
+from trueframe.files import UNREADABLE, sha256_file
 
 if TYPE_CHECKING:
     from trueframe.params import Index
@@ -68,7 +68,9 @@ def _look(raw: Path, min_frames: int, item: tuple[str, bool, str | None]) -> dic
         return row | {"status": tables.NOT_A_VIDEO, "reason": f"not a file that ends in {', '.join(video.EXTENSIONS)}"}
     try:
         row |= {"size_bytes": path.stat().st_size, "sha256": sha256_file(path)}
-    except PermissionError as error:
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise  # what the machine lacks
         if barred is None:
             return row | {"status": tables.DECODE_ERROR, "reason": f"can't be read: {error.strerror}"}
     if barred is not None:
