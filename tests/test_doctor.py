@@ -393,6 +393,21 @@ def test_a_tracking_server_that_is_away_is_told(well: Path, monkeypatch: pytest.
         assert "MLFLOW_TRACKING_URI" in one.advice
 
 
+@pytest.mark.parametrize(
+    "uri", ["postgresql://u:hush@host:port/db", "http://[bad/", "http://u:h/ush@host", "mysql://u:a/hush@h/db"]
+)
+def test_an_address_that_cant_be_read_is_told_as_that(well: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    one = only(well, "MLflow")
+    assert (one.state, "no address that can be read" in one.detail) == ("bad", True)
+    assert "hush" not in one.detail
+    assert "MLFLOW_TRACKING_URI" in one.advice
+    _remote(well, "http://u:a/hush@host/store")
+    (one,) = found(well, "DVC remote")
+    assert one.state == "bad"
+    assert "hush" not in one.detail + one.advice
+
+
 @pytest.mark.parametrize("stage", ["crops", "masks", "models"])
 def test_what_a_run_may_take_is_what_its_stages_took(well: Path, stage: str) -> None:
     workspace = Workspace(well)

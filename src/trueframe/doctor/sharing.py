@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from trueframe.addresses import public
 from trueframe.audit import git as history
 from trueframe.doctor import reach
 from trueframe.doctor.case import Case
@@ -69,7 +70,7 @@ def remotes(case: Case) -> Iterator[Finding]:
 
 
 def _remote(case: Case, name: str, url: str) -> Finding:
-    what, told = f"DVC remote {name}", reach.public(url)
+    what, told = f"DVC remote {name}", public(url)
     scheme, _, _ = url.rpartition("://")
     if not scheme:
         return _folder(what, Path(url))
@@ -102,4 +103,4 @@ def _by_dvc(root: Path, name: str) -> str | None:
         return f"no answer within {reach.PATIENCE_S * 2:.0f} s"
     if done.returncode == 0:
         return None
-    return reach.public((done.stderr.strip().splitlines() or ["no answer"])[-1])
+    return reach.line((done.stderr.strip().splitlines() or ["no answer"])[-1])

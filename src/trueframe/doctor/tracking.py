@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from trueframe.addresses import public
 from trueframe.doctor import reach
 from trueframe.doctor.case import Case
 from trueframe.doctor.findings import Finding
@@ -27,8 +28,14 @@ def mlflow(case: Case) -> Iterator[Finding]:
     if not uri:
         yield _database(case.root / DATABASE)
         return
-    parts = urlsplit(uri)
-    told, scheme = reach.public(uri), parts.scheme.partition("+")[0]
+    told = public(uri)
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # whose words may have a piece of the password
+        yield Finding("MLflow", "bad", f"{told}: {reach.NO_ADDRESS}", f"mend {_VARIABLE}, or unset it")
+        return
+    scheme = parts.scheme.partition("+")[0]
     if scheme == "sqlite":
         yield _database(case.root / unquote(parts.path[1:]))
     elif scheme in ("", "file"):
@@ -37,8 +44,8 @@ def mlflow(case: Case) -> Iterator[Finding]:
         yield Finding("MLflow", "skipped", f"{told}: not asked, --offline")
     elif scheme in ("http", "https"):
         yield _server(told, reach.http_server(f"{uri.rstrip('/')}/health"))
-    elif scheme in _PORTS and parts.hostname:
-        yield _server(told, reach.port(parts.hostname, parts.port or _PORTS[scheme]))
+    elif scheme in _PORTS and host:
+        yield _server(told, reach.port(host, port or _PORTS[scheme]))
     else:
         yield Finding("MLflow", "skipped", f"{told}: a kind of server that is not known here")
 
