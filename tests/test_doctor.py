@@ -21,8 +21,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import typer
 
 from trueframe import devices
+from trueframe.cli import doctor
 from trueframe.dag import STAGES
 from trueframe.doctor import checkup, disk, reach
 from trueframe.doctor.case import Case
@@ -225,6 +227,38 @@ def test_the_gpu_is_told_and_that_torch_cant_use_it(
     one = only(well, "GPU")
     assert one.state == state
     assert told in one.detail
+
+
+def test_a_gpu_that_is_lost_is_told(well: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = _driver(["H200"])
+
+    def lost(number: int) -> str:
+        raise _NoDriverError("GPU is lost")
+
+    monkeypatch.setattr(driver, "nvmlDeviceGetName", lost)
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    one = only(well, "GPU")
+    assert (one.state, "GPU is lost" in one.detail) == ("bad", True)
+    assert "nvidia-smi" in one.advice
+
+
+def test_a_check_that_fails_itself_is_told_with_its_traceback_and_the_others_are_shown(
+    well: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(case: Case) -> Iterator[Finding]:
+        raise KeyError("http://me:hush@host\nmore")
+
+    monkeypatch.chdir(well)
+    monkeypatch.setitem(checkup.CHECKS, "git", fail)
+    with pytest.raises(typer.Exit) as caught:
+        doctor(offline=True)
+    assert caught.value.exit_code == 1
+    shown = capfd.readouterr()
+    (told,) = [line for line in shown.out.splitlines() if line.startswith("bad ")]
+    assert "this check itself failed: KeyError: " in told
+    assert "hush" not in shown.out
+    assert "in fail\n" in shown.err
+    assert len(shown.out.splitlines()) == len(checkup.CHECKS) + 2
 
 
 def test_no_git_and_no_repository_are_told(well: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -505,12 +539,14 @@ def test_temporary_files_at_work_are_left_alone(well: Path) -> None:
 def test_a_run_at_work_is_no_leftover(well: Path) -> None:
     (well / ".snakemake/owed").touch()
     (well / "data/crops/train/.part_00.zip.partial").touch()
-    program = "import sys, time; print(flush=True); time.sleep(60)"
-    run = subprocess.Popen([sys.executable, "-c", program, "snakemake"], stdout=subprocess.PIPE)
+    program = (
+        "import sys, time; from pathlib import Path; from trueframe.engine import Engine; "
+        "engine = Engine(Path.cwd(), False, {}); engine.start(); print(flush=True); time.sleep(60)"
+    )
+    run = subprocess.Popen([sys.executable, "-c", program], cwd=well, stdout=subprocess.PIPE)
     try:
         assert run.stdout is not None
         run.stdout.readline()
-        (well / ".snakemake/trueframe.lock").write_text(f"{run.pid}\n")
         findings = checkup.examine(well)
         assert troubles(findings) == set()
         assert str(run.pid) in next(one.detail for one in findings if one.what == "locks")
@@ -520,12 +556,24 @@ def test_a_run_at_work_is_no_leftover(well: Path) -> None:
     assert troubles(checkup.examine(well)) == {("temporary files", "warn"), ("DVC's lock", "warn")}
 
 
-def test_asking_holds_no_lock(well: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*words: object) -> None:
-        raise AssertionError("a run that starts now would be told that another is at work")
+def test_a_number_that_another_program_has_now_is_no_run_at_work(well: Path) -> None:
+    (well / ".snakemake/owed").touch()
+    (well / "data/crops/train/.part_00.zip.partial").touch()
+    run = subprocess.Popen([sys.executable, "-c", "input()", "snakemake"], stdin=subprocess.PIPE)
+    try:
+        (well / ".snakemake/trueframe.lock").write_text(f"{run.pid}\n")
+        findings = checkup.examine(well)
+    finally:
+        run.communicate(b"\n")
+    assert troubles(findings) == {("temporary files", "warn"), ("DVC's lock", "warn")}
 
-    monkeypatch.setattr(fcntl, "flock", refuse)
+
+def test_asking_holds_no_lock(well: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that starts meanwhile would be told that another is at work."""
+    tried: list[object] = []
+    monkeypatch.setattr(fcntl, "flock", lambda *words: tried.append(words))
     checkup.examine(well)
+    assert tried == []
 
 
 def test_a_run_that_ended_before_dvc_was_told_is_told(well: Path) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
 import yaml
 
 from trueframe import raw
@@ -21,6 +20,7 @@ Value = TypeVar("Value")
 DVC_FOLDER = Path(".dvc")
 # DVC writes this when it first works in a folder. Opening its memory earlier would make files.
 _DVC_WAS_HERE = DVC_FOLDER / "tmp/btime"
+_KERNELS_LOCKS = Path("/proc/locks")
 _HASHED_BYTES = 256_000_000  # half a second's worth
 
 
@@ -40,7 +40,7 @@ class Case:
         if what not in self._known:
             try:
                 self._known[what] = find()
-            except (UserError, OSError):
+            except Exception:
                 self._failed.add(what)
                 raise
         value: Value = self._known[what]
@@ -138,10 +138,18 @@ def _stale(workspace: Workspace) -> Mapping[tuple[str, str], list[str]]:
 
 
 def _runner(lock: Path) -> int | None:
-    """By the process that the lock names, for who tries a lock could keep a run from starting."""
+    """The process that holds the lock, by the kernel's list: who tries a lock could keep a run from starting.
+
+    The device is not compared: some file systems' is another one in the list. The number in the lock is, instead.
+    """
     try:
-        number = int(lock.read_text(encoding="utf-8"))
-        words = psutil.Process(number).cmdline()
-    except (FileNotFoundError, ValueError, psutil.Error):
+        number, inode = int(lock.read_text(encoding="utf-8")), lock.stat().st_ino
+    except (FileNotFoundError, ValueError):
         return None
-    return number if any("snakemake" in word for word in words) else None
+    held = (line.split() for line in _KERNELS_LOCKS.read_text(encoding="ascii").splitlines())
+    # 1: FLOCK ADVISORY WRITE <process> <device>:<inode> 0 EOF, and an arrow behind the number of one that waits
+    return (
+        number
+        if any(words[1] == "FLOCK" and words[4] == str(number) and words[5].endswith(f":{inode}") for words in held)
+        else None
+    )

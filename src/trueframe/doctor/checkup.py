@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from trueframe import raw, workspace
+from trueframe.addresses import without_passwords
 from trueframe.audit.terminal import count
 from trueframe.doctor import disk, leftovers, machine, sharing, tracking
 from trueframe.doctor.case import Case
@@ -78,6 +80,10 @@ def _findings(what: str, check: Check, case: Case) -> list[Finding]:
         return [Finding(what, "skipped", str(error))]
     except (UserError, OSError) as error:
         return [trouble(what, error)]
+    except Exception as error:  # noqa: BLE001 - a bug, told with its traceback, must not hide what the others find
+        traceback.print_exc()
+        told = without_passwords(" ".join(f"{type(error).__name__}: {error}".split()))
+        return [Finding(what, "bad", f"this check itself failed: {told}", "report that with the traceback")]
 
 
 def show(findings: Sequence[Finding], json: bool) -> None:
