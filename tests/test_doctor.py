@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from trueframe import devices
+from trueframe import devices, raw
 from trueframe.cli import doctor
 from trueframe.dag import STAGES
 from trueframe.doctor import checkup, disk, reach
@@ -108,15 +108,15 @@ def test_a_finished_workspace_is_well_and_asking_changes_nothing(finished: Path)
 
 
 def test_before_the_first_run_all_is_well_and_the_disk_is_guessed(tmp_path: Path, raw_workspace: Path) -> None:
-    raw = own(raw_workspace, tmp_path / "w")
-    before = facts(raw)
-    findings = checkup.examine(raw)
+    new = own(raw_workspace, tmp_path / "w")
+    before = facts(new)
+    findings = checkup.examine(new)
     assert troubles(findings) == set()
     (space,) = [one for one in findings if one.what == "disk space"]
     assert "guessed from DFDC's" in space.detail
     assert "without" in space.detail
     assert "models" in space.detail
-    assert facts(raw) == before
+    assert facts(new) == before
 
 
 def test_an_empty_folder_is_told_in_full_and_left_empty(tmp_path: Path) -> None:
@@ -273,7 +273,12 @@ def test_no_git_and_no_repository_are_told(well: Path, monkeypatch: pytest.Monke
 def test_a_workspace_without_dvc_is_told_once_and_the_units_are_known_all_the_same(well: Path) -> None:
     shutil.rmtree(well / ".dvc")
     findings = checkup.examine(well)
-    assert troubles(findings) == {("DVC's cache", "bad"), ("DVC remote", "skipped"), ("disk space", "skipped")}
+    assert troubles(findings) == {
+        ("DVC's cache", "bad"),
+        ("DVC's memory", "skipped"),
+        ("DVC remote", "skipped"),
+        ("disk space", "skipped"),
+    }
     assert "are fresh" in next(one.detail for one in findings if one.what == "records")
 
 
@@ -296,6 +301,29 @@ def test_a_cache_on_a_disk_that_is_away_is_told(well: Path, tmp_path: Path) -> N
     one = only(well, "DVC's cache")
     assert one.state == "bad"
     assert "away/cache" in one.detail
+
+
+def test_a_memory_of_dvcs_that_cant_be_written_is_told(finished: Path) -> None:
+    away = {"DVC_SITE_CACHE_DIR": "/proc/nope"}
+    done = ask(finished, "--json", **away)
+    bad = [one for one in json.loads(done.stdout)["findings"] if one["state"] == "bad"]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [(one["what"], "/proc/nope" in one["detail"]) for one in bad] == [("DVC's memory", True)]
+    run = call(finished, "snakemake", "--dry-run", check=False, **away)
+    told = run.stdout + run.stderr
+    assert "/proc/nope" in told
+    assert "core.site_cache_dir" in told
+    assert "Traceback" not in told
+
+
+def test_a_memory_of_dvcs_that_is_damaged_is_told(well: Path, tmp_path: Path) -> None:
+    raw.repository(well)
+    for path in (tmp_path / "dvc-SITE_CACHE").rglob("cache.db"):
+        path.write_bytes(b"not a database, but long enough to have a header of one" * 40)
+    bad = [one for one in checkup.examine(well) if one.state == "bad"]
+    assert [(one.what, "not a database" in one.detail, "remove it" in one.advice) for one in bad] == [
+        ("DVC's memory", True, True)
+    ]
 
 
 def _remote(path: Path, url: str) -> None:

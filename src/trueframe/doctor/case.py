@@ -18,10 +18,15 @@ from trueframe.workspace import DVC, Workspace
 Value = TypeVar("Value")
 
 DVC_FOLDER = Path(".dvc")
-# DVC writes this when it first works in a folder. Opening its memory earlier would make files.
+# DVC writes this when it first works in a folder.
 _DVC_WAS_HERE = DVC_FOLDER / "tmp/btime"
 _KERNELS_LOCKS = Path("/proc/locks")
 _HASHED_BYTES = 256_000_000  # half a second's worth
+
+
+def dvc_was_here(root: Path) -> bool:
+    """Whether DVC has worked in a folder, so that opening its memory makes no files."""
+    return (root / _DVC_WAS_HERE).exists()
 
 
 class Case:
@@ -104,15 +109,14 @@ class _Glance(raw.Hashes):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._left = _HASHED_BYTES
-        self._remembers = (root / _DVC_WAS_HERE).exists()
 
     def _known(self, paths: Iterable[str]) -> dict[str, str]:
-        if not self._remembers:
+        if not dvc_was_here(self._root):
             return {}
         try:
             return super()._known(paths)
         except UserError:
-            return {}  # no repository, which has a check of its own
+            return {}  # no repository, or a memory that can't be opened: each has a check of its own
 
     def file(self, path: Path) -> str:
         if not path.is_file():

@@ -55,6 +55,7 @@ CHECKS: dict[str, Check] = {
     "folders": disk.writable,
     "records": leftovers.records,
     "DVC's cache": sharing.cache,
+    "DVC's memory": sharing.memory,
     "DVC remote": sharing.remotes,
     "disk space": disk.space,
     "MLflow": tracking.mlflow,

@@ -22,7 +22,7 @@ from trueframe.audit.terminal import bytes_text, count
 from trueframe.dag import ONE, STAGES
 from trueframe.doctor.case import Case
 from trueframe.doctor.findings import Finding, State
-from trueframe.doctor.sharing import cache_folder, cache_types
+from trueframe.doctor.sharing import cache_folder
 from trueframe.workspace import Workspace
 
 # Bytes for each raw byte: docs/performance.md has 301 GB of crops and 164 GB of masks for 472 GB of videos.
@@ -150,7 +150,7 @@ def _by_disk(case: Case, found: Estimate) -> dict[int, tuple[Path, int]]:
 
 def _copied(case: Case) -> bool:
     """Whether DVC keeps a second copy. Taken for true where that is up to the file system, as with reflinks."""
-    return next((kind for kind in cache_types(case) if kind != "reflink"), "copy") == "copy"
+    return next((kind for kind in raw.cache_types(case.config) if kind != "reflink"), "copy") == "copy"
 
 
 def _there(path: Path) -> Path:
