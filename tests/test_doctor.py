@@ -522,16 +522,27 @@ def test_videos_too_many_to_hash_count_as_changed_and_are_not_read(well: Path, m
     assert {unit for stage, unit in Case(well).stale if stage == "index"} == set(Workspace(well).layout.parts("every"))
 
 
-def test_folders_that_cant_be_written_are_told(finished: Path) -> None:
-    (finished / "data").chmod(0o555)
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (("data", "data/index/train", "models/1", ".snakemake/units/crops/train", ".dvc", ".dvc/tmp"), "folders"),
+        ((".dvc/cache/files/md5",), "DVC's cache"),
+    ],
+)
+def test_folders_that_cant_be_written_are_told(finished: Path, names: tuple[str, ...], what: str) -> None:
+    folders = [finished / name for name in names]
+    for folder in folders:
+        folder.chmod(0o555)
     try:
         words = (*UNPRIVILEGED, "python", "-m", "trueframe", "doctor", "--json")
         told = call(finished, *words, check=False, PYTHONPATH="src").stdout
     finally:
-        (finished / "data").chmod(0o755)
-    (one,) = [one for one in json.loads(told)["findings"] if one["what"] == "folders"]
-    assert one["state"] == "bad"
-    assert str(finished / "data") in one["detail"]
+        for folder in folders:
+            folder.chmod(0o755)
+    (bad,) = [one for one in json.loads(told)["findings"] if one["state"] == "bad"]
+    assert bad["what"] == what
+    assert str(folders[0]) in bad["detail"]
+    assert not bad["paths"] or set(bad["paths"]) == set(map(str, folders))
 
 
 def test_temporary_files_of_killed_runs_are_told_each(well: Path) -> None:

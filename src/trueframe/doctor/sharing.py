@@ -37,8 +37,9 @@ def cache(case: Case) -> Iterator[Finding]:
     types, folder = raw.cache_types(case.config), cache_folder(case)
     refuse_hardlinks(types)
     told = f"linked by {' or '.join(types)}, in {folder}"
-    if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
-        yield Finding("DVC's cache", "bad", f"{folder}: can't be written", "give this user access to it")
+    there = (path for path in (folder, folder / "files/md5") if path.exists())
+    if closed := [path for path in there if not os.access(path, os.W_OK | os.X_OK)]:
+        yield Finding("DVC's cache", "bad", f"{closed[0]}: can't be written", "give this user access to it")
     elif not folder.exists() and "dir" in case.config["cache"] and not folder.parent.exists():
         yield Finding("DVC's cache", "bad", f"{folder}: not there", "mount its disk, or mend `dvc config cache.dir`")
     else:
