@@ -735,6 +735,29 @@ def test_a_file_that_cant_be_read_is_told_once_and_what_is_not_known_without_it(
     assert "disk space" in skipped
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told", "planned"),
+    [
+        ("weights", "nope.pt", "a pickle", False),
+        ("weights", "nope.safetensors", "no such file", False),
+        ("encoder", "no_such_net", "has none such", True),
+        ("encoder", "test_efficientnet.nope", "no such weights", True),
+    ],
+)
+def test_what_no_training_can_start_from_is_told(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: str, told: str, planned: bool
+) -> None:
+    """A run is refused for a file; to know encoders takes it too long."""
+    edit_params(finished, {f"models.{key}": value})
+    one = only(finished, "training")
+    assert one.state == "bad"
+    assert f"params.yaml: models.{key}: {value}: " in one.detail
+    assert told in one.detail
+    run = call(finished, "snakemake", "--dry-run", check=False)
+    assert (run.returncode == 0) == planned
+    assert (one.detail in run.stdout) != planned
+
+
 def test_code_of_another_workspace_is_told(finished: Path) -> None:
     one = only(finished, "workspace")
     assert one.state == "bad"

@@ -14,6 +14,7 @@ from trueframe.audit.terminal import count
 from trueframe.doctor import disk, leftovers, machine, sharing, tracking
 from trueframe.doctor.case import Case
 from trueframe.doctor.findings import Finding, UnknownError, trouble
+from trueframe.engine import require_weights
 from trueframe.errors import UserError
 from trueframe.files import canonical_json
 from trueframe.printable import printable
@@ -27,6 +28,16 @@ def code(case: Case) -> Iterator[Finding]:
     layout = case.workspace.layout
     parts, seeds = len(layout.parts("every")), len(layout.seeds)
     yield Finding("workspace", "ok", f"{case.root}: {count(parts, 'part')}, {count(seeds, 'seed')}")
+
+
+def training(case: Case) -> Iterator[Finding]:
+    """Whether there are the encoder and the weights to start from, which a run comes to late."""
+    models = case.workspace.params.models
+    require_weights(case.root, models.weights)
+    from trueframe import network  # takes seconds
+
+    network.require_known(models.encoder, f"{workspace.PARAMS}: models.encoder: {models.encoder}")
+    yield Finding("training", "ok", f"{models.encoder}, from weights: {models.weights}")
 
 
 def videos(case: Case) -> Iterator[Finding]:
@@ -51,6 +62,7 @@ CHECKS: dict[str, Check] = {
     "GPU": machine.gpu,
     "git": sharing.git,
     "workspace": code,
+    "training": training,
     "raw videos": videos,
     "folders": disk.writable,
     "records": leftovers.records,
