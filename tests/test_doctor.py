@@ -29,6 +29,7 @@ from trueframe.dag import STAGES
 from trueframe.doctor import checkup, disk, reach
 from trueframe.doctor.case import Case
 from trueframe.doctor.findings import Finding
+from trueframe.tracking.store import Store
 from trueframe.workspace import Workspace
 from workspaces import REPO, UNPRIVILEGED, call, edit_params
 
@@ -453,6 +454,51 @@ def test_a_tracking_server_that_is_away_is_told(well: Path, monkeypatch: pytest.
         assert "refused" in one.detail
         assert "secret" not in one.detail
         assert "MLFLOW_TRACKING_URI" in one.advice
+
+
+def _takes_runs(root: Path) -> bool:
+    """Whether MLflow itself takes the place that the environment names."""
+    try:
+        Store.of(root)
+    except Exception:  # noqa: BLE001 - whatever MLflow raises
+        return False
+    return True
+
+
+def test_a_tracking_folder_is_told_as_mlflow_refuses_it(
+    well: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for uri in ((tmp_path / "runs").as_uri(), str(tmp_path / "runs")):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "false")
+        one = only(well, "MLflow")
+        assert (one.state, _takes_runs(well)) == ("bad", False)
+        assert "MLFLOW_TRACKING_URI" in one.advice
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        assert (only(well, "MLflow").state, _takes_runs(well)) == ("ok", True)
+
+
+@pytest.mark.parametrize("uri", ["databricks", "databricks://profile", "uc"])
+def test_a_tracking_service_is_no_folder(well: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    one = only(well, "MLflow")
+    assert one.state == "warn"
+    assert "folder" not in one.detail
+    assert only(well, "MLflow", offline=True).state == "skipped"
+
+
+def test_a_tracking_database_of_another_mlflow_is_told(
+    well: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = well / "mlflow.db"
+    shutil.copyfile(database, path)
+    assert only(well, "MLflow").state == "ok"
+    with closing(sqlite3.connect(path)) as opened, opened:
+        opened.execute("update alembic_version set version_num = '0123456789ab'")
+    one = only(well, "MLflow")
+    assert (one.state, _takes_runs(well)) == ("bad", False)
+    assert "schema 0123456789ab" in one.detail
+    assert "mlflow db upgrade sqlite:///" in one.advice
 
 
 @pytest.mark.parametrize(
