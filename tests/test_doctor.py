@@ -21,12 +21,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import typer
 
-from trueframe import devices
+from trueframe import devices, raw
+from trueframe.cli import doctor
 from trueframe.dag import STAGES
 from trueframe.doctor import checkup, disk, reach
 from trueframe.doctor.case import Case
 from trueframe.doctor.findings import Finding
+from trueframe.tracking.store import Store
 from trueframe.workspace import Workspace
 from workspaces import REPO, UNPRIVILEGED, call, edit_params
 
@@ -106,15 +109,15 @@ def test_a_finished_workspace_is_well_and_asking_changes_nothing(finished: Path)
 
 
 def test_before_the_first_run_all_is_well_and_the_disk_is_guessed(tmp_path: Path, raw_workspace: Path) -> None:
-    raw = own(raw_workspace, tmp_path / "w")
-    before = facts(raw)
-    findings = checkup.examine(raw)
+    new = own(raw_workspace, tmp_path / "w")
+    before = facts(new)
+    findings = checkup.examine(new)
     assert troubles(findings) == set()
     (space,) = [one for one in findings if one.what == "disk space"]
     assert "guessed from DFDC's" in space.detail
     assert "without" in space.detail
     assert "models" in space.detail
-    assert facts(raw) == before
+    assert facts(new) == before
 
 
 def test_an_empty_folder_is_told_in_full_and_left_empty(tmp_path: Path) -> None:
@@ -227,6 +230,38 @@ def test_the_gpu_is_told_and_that_torch_cant_use_it(
     assert told in one.detail
 
 
+def test_a_gpu_that_is_lost_is_told(well: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = _driver(["H200"])
+
+    def lost(number: int) -> str:
+        raise _NoDriverError("GPU is lost")
+
+    monkeypatch.setattr(driver, "nvmlDeviceGetName", lost)
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    one = only(well, "GPU")
+    assert (one.state, "GPU is lost" in one.detail) == ("bad", True)
+    assert "nvidia-smi" in one.advice
+
+
+def test_a_check_that_fails_itself_is_told_with_its_traceback_and_the_others_are_shown(
+    well: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(case: Case) -> Iterator[Finding]:
+        raise KeyError("http://me:hush@host\nmore")
+
+    monkeypatch.chdir(well)
+    monkeypatch.setitem(checkup.CHECKS, "git", fail)
+    with pytest.raises(typer.Exit) as caught:
+        doctor(offline=True)
+    assert caught.value.exit_code == 1
+    shown = capfd.readouterr()
+    (told,) = [line for line in shown.out.splitlines() if line.startswith("bad ")]
+    assert "this check itself failed: KeyError: " in told
+    assert "hush" not in shown.out
+    assert "in fail\n" in shown.err
+    assert len(shown.out.splitlines()) == len(checkup.CHECKS) + 2
+
+
 def test_no_git_and_no_repository_are_told(well: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (well / ".git").unlink()
     one = only(well, "git")
@@ -239,7 +274,12 @@ def test_no_git_and_no_repository_are_told(well: Path, monkeypatch: pytest.Monke
 def test_a_workspace_without_dvc_is_told_once_and_the_units_are_known_all_the_same(well: Path) -> None:
     shutil.rmtree(well / ".dvc")
     findings = checkup.examine(well)
-    assert troubles(findings) == {("DVC's cache", "bad"), ("DVC remote", "skipped"), ("disk space", "skipped")}
+    assert troubles(findings) == {
+        ("DVC's cache", "bad"),
+        ("DVC's memory", "skipped"),
+        ("DVC remote", "skipped"),
+        ("disk space", "skipped"),
+    }
     assert "are fresh" in next(one.detail for one in findings if one.what == "records")
 
 
@@ -262,6 +302,29 @@ def test_a_cache_on_a_disk_that_is_away_is_told(well: Path, tmp_path: Path) -> N
     one = only(well, "DVC's cache")
     assert one.state == "bad"
     assert "away/cache" in one.detail
+
+
+def test_a_memory_of_dvcs_that_cant_be_written_is_told(finished: Path) -> None:
+    away = {"DVC_SITE_CACHE_DIR": "/proc/nope"}
+    done = ask(finished, "--json", **away)
+    bad = [one for one in json.loads(done.stdout)["findings"] if one["state"] == "bad"]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [(one["what"], "/proc/nope" in one["detail"]) for one in bad] == [("DVC's memory", True)]
+    run = call(finished, "snakemake", "--dry-run", check=False, **away)
+    told = run.stdout + run.stderr
+    assert "/proc/nope" in told
+    assert "core.site_cache_dir" in told
+    assert "Traceback" not in told
+
+
+def test_a_memory_of_dvcs_that_is_damaged_is_told(well: Path, tmp_path: Path) -> None:
+    raw.repository(well)
+    for path in (tmp_path / "dvc-SITE_CACHE").rglob("cache.db"):
+        path.write_bytes(b"not a database, but long enough to have a header of one" * 40)
+    bad = [one for one in checkup.examine(well) if one.state == "bad"]
+    assert [(one.what, "not a database" in one.detail, "remove it" in one.advice) for one in bad] == [
+        ("DVC's memory", True, True)
+    ]
 
 
 def _remote(path: Path, url: str) -> None:
@@ -393,6 +456,66 @@ def test_a_tracking_server_that_is_away_is_told(well: Path, monkeypatch: pytest.
         assert "MLFLOW_TRACKING_URI" in one.advice
 
 
+def _takes_runs(root: Path) -> bool:
+    """Whether MLflow itself takes the place that the environment names."""
+    try:
+        Store.of(root)
+    except Exception:  # noqa: BLE001 - whatever MLflow raises
+        return False
+    return True
+
+
+def test_a_tracking_folder_is_told_as_mlflow_refuses_it(
+    well: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for uri in ((tmp_path / "runs").as_uri(), str(tmp_path / "runs")):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "false")
+        one = only(well, "MLflow")
+        assert (one.state, _takes_runs(well)) == ("bad", False)
+        assert "MLFLOW_TRACKING_URI" in one.advice
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        assert (only(well, "MLflow").state, _takes_runs(well)) == ("ok", True)
+
+
+@pytest.mark.parametrize("uri", ["databricks", "databricks://profile", "uc"])
+def test_a_tracking_service_is_no_folder(well: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    one = only(well, "MLflow")
+    assert one.state == "warn"
+    assert "folder" not in one.detail
+    assert only(well, "MLflow", offline=True).state == "skipped"
+
+
+def test_a_tracking_database_of_another_mlflow_is_told(
+    well: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = well / "mlflow.db"
+    shutil.copyfile(database, path)
+    assert only(well, "MLflow").state == "ok"
+    with closing(sqlite3.connect(path)) as opened, opened:
+        opened.execute("update alembic_version set version_num = '0123456789ab'")
+    one = only(well, "MLflow")
+    assert (one.state, _takes_runs(well)) == ("bad", False)
+    assert "schema 0123456789ab" in one.detail
+    assert "mlflow db upgrade sqlite:///" in one.advice
+
+
+@pytest.mark.parametrize(
+    "uri", ["postgresql://u:hush@host:port/db", "http://[bad/", "http://u:h/ush@host", "mysql://u:a/hush@h/db"]
+)
+def test_an_address_that_cant_be_read_is_told_as_that(well: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    one = only(well, "MLflow")
+    assert (one.state, "no address that can be read" in one.detail) == ("bad", True)
+    assert "hush" not in one.detail
+    assert "MLFLOW_TRACKING_URI" in one.advice
+    _remote(well, "http://u:a/hush@host/store")
+    (one,) = found(well, "DVC remote")
+    assert one.state == "bad"
+    assert "hush" not in one.detail + one.advice
+
+
 @pytest.mark.parametrize("stage", ["crops", "masks", "models"])
 def test_what_a_run_may_take_is_what_its_stages_took(well: Path, stage: str) -> None:
     workspace = Workspace(well)
@@ -445,16 +568,27 @@ def test_videos_too_many_to_hash_count_as_changed_and_are_not_read(well: Path, m
     assert {unit for stage, unit in Case(well).stale if stage == "index"} == set(Workspace(well).layout.parts("every"))
 
 
-def test_folders_that_cant_be_written_are_told(finished: Path) -> None:
-    (finished / "data").chmod(0o555)
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (("data", "data/index/train", "models/1", ".snakemake/units/crops/train", ".dvc", ".dvc/tmp"), "folders"),
+        ((".dvc/cache/files/md5",), "DVC's cache"),
+    ],
+)
+def test_folders_that_cant_be_written_are_told(finished: Path, names: tuple[str, ...], what: str) -> None:
+    folders = [finished / name for name in names]
+    for folder in folders:
+        folder.chmod(0o555)
     try:
         words = (*UNPRIVILEGED, "python", "-m", "trueframe", "doctor", "--json")
         told = call(finished, *words, check=False, PYTHONPATH="src").stdout
     finally:
-        (finished / "data").chmod(0o755)
-    (one,) = [one for one in json.loads(told)["findings"] if one["what"] == "folders"]
-    assert one["state"] == "bad"
-    assert str(finished / "data") in one["detail"]
+        for folder in folders:
+            folder.chmod(0o755)
+    (bad,) = [one for one in json.loads(told)["findings"] if one["state"] == "bad"]
+    assert bad["what"] == what
+    assert str(folders[0]) in bad["detail"]
+    assert not bad["paths"] or set(bad["paths"]) == set(map(str, folders))
 
 
 def test_temporary_files_of_killed_runs_are_told_each(well: Path) -> None:
@@ -490,12 +624,14 @@ def test_temporary_files_at_work_are_left_alone(well: Path) -> None:
 def test_a_run_at_work_is_no_leftover(well: Path) -> None:
     (well / ".snakemake/owed").touch()
     (well / "data/crops/train/.part_00.zip.partial").touch()
-    program = "import sys, time; print(flush=True); time.sleep(60)"
-    run = subprocess.Popen([sys.executable, "-c", program, "snakemake"], stdout=subprocess.PIPE)
+    program = (
+        "import sys, time; from pathlib import Path; from trueframe.engine import Engine; "
+        "engine = Engine(Path.cwd(), False, {}); engine.start(); print(flush=True); time.sleep(60)"
+    )
+    run = subprocess.Popen([sys.executable, "-c", program], cwd=well, stdout=subprocess.PIPE)
     try:
         assert run.stdout is not None
         run.stdout.readline()
-        (well / ".snakemake/trueframe.lock").write_text(f"{run.pid}\n")
         findings = checkup.examine(well)
         assert troubles(findings) == set()
         assert str(run.pid) in next(one.detail for one in findings if one.what == "locks")
@@ -505,12 +641,24 @@ def test_a_run_at_work_is_no_leftover(well: Path) -> None:
     assert troubles(checkup.examine(well)) == {("temporary files", "warn"), ("DVC's lock", "warn")}
 
 
-def test_asking_holds_no_lock(well: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*words: object) -> None:
-        raise AssertionError("a run that starts now would be told that another is at work")
+def test_a_number_that_another_program_has_now_is_no_run_at_work(well: Path) -> None:
+    (well / ".snakemake/owed").touch()
+    (well / "data/crops/train/.part_00.zip.partial").touch()
+    run = subprocess.Popen([sys.executable, "-c", "input()", "snakemake"], stdin=subprocess.PIPE)
+    try:
+        (well / ".snakemake/trueframe.lock").write_text(f"{run.pid}\n")
+        findings = checkup.examine(well)
+    finally:
+        run.communicate(b"\n")
+    assert troubles(findings) == {("temporary files", "warn"), ("DVC's lock", "warn")}
 
-    monkeypatch.setattr(fcntl, "flock", refuse)
+
+def test_asking_holds_no_lock(well: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that starts meanwhile would be told that another is at work."""
+    tried: list[object] = []
+    monkeypatch.setattr(fcntl, "flock", lambda *words: tried.append(words))
     checkup.examine(well)
+    assert tried == []
 
 
 def test_a_run_that_ended_before_dvc_was_told_is_told(well: Path) -> None:
@@ -631,6 +779,29 @@ def test_a_file_that_cant_be_read_is_told_once_and_what_is_not_known_without_it(
     assert (bad.what, path in bad.detail, bool(bad.advice)) == (what, True, True)
     skipped = {one.what for one in findings if one.state == "skipped"}
     assert "disk space" in skipped
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told", "planned"),
+    [
+        ("weights", "nope.pt", "a pickle", False),
+        ("weights", "nope.safetensors", "no such file", False),
+        ("encoder", "no_such_net", "has none such", True),
+        ("encoder", "test_efficientnet.nope", "no such weights", True),
+    ],
+)
+def test_what_no_training_can_start_from_is_told(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: str, told: str, planned: bool
+) -> None:
+    """A run is refused for a file; to know encoders takes it too long."""
+    edit_params(finished, {f"models.{key}": value})
+    one = only(finished, "training")
+    assert one.state == "bad"
+    assert f"params.yaml: models.{key}: {value}: " in one.detail
+    assert told in one.detail
+    run = call(finished, "snakemake", "--dry-run", check=False)
+    assert (run.returncode == 0) == planned
+    assert (one.detail in run.stdout) != planned
 
 
 def test_code_of_another_workspace_is_told(finished: Path) -> None:

@@ -14,10 +14,14 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import mlflow_stores
 import trainings
 from mlflow_stores import files, runs, steps, versions
+from trueframe.addresses import public, without_passwords
+from trueframe.tracking.store import trouble
 from trueframe.tracking.tracker import EvaluationTracker, MlflowTracker
 
 pytestmark = pytest.mark.usefixtures("no_tracking_server")
@@ -274,6 +278,8 @@ def test_a_database_that_breaks_in_mid_training_costs_a_line(root: Path) -> None
 import sys, time
 from pathlib import Path
 from trueframe import records
+from trueframe.addresses import public, without_passwords
+from trueframe.tracking.store import trouble
 from trueframe.tracking.tracker import MlflowTracker
 root = Path(sys.argv[1])
 record = records.read(root / "models/111/record.json")
@@ -334,6 +340,8 @@ def test_trainings_that_start_together_share_one_new_database(root: Path) -> Non
 import sys
 from pathlib import Path
 from trueframe import records
+from trueframe.addresses import public, without_passwords
+from trueframe.tracking.store import trouble
 from trueframe.tracking.tracker import MlflowTracker
 root, seed = Path(sys.argv[1]), sys.argv[2]
 record = records.read(root / f"models/{seed}/record.json")
@@ -347,3 +355,27 @@ with MlflowTracker.start(root, int(seed), record.recipe, sys.exit) as tracker:
     assert sorted(run.data.tags["trueframe.seed"] for run in runs(root)) == ["111", "555"]
     assert sorted(version.tags["trueframe.seed"] for version in versions(root)) == ["111", "555"]
     assert [int(version.version) for version in versions(root)] == [1, 2]
+
+
+@example("§@§")
+@example("§?§@§")
+@given(st.text(alphabet="§@:/?#&=%+'\\ \n", min_size=1).filter(lambda text: "§" in text))
+def test_nothing_of_a_password_is_shown_wherever_it_stands_in_an_address(password: str) -> None:
+    uris = (
+        f"http://u:{password}@h",
+        f"mysql+x://u:a/{password}@h:1/d?x=y",
+        f"postgresql://h/d?user=u&password={password}",
+    )
+    assert not any("§" in public(uri) for uri in uris)
+    if not {"?", "@"} & set(password):
+        assert [public(uri) for uri in uris] == ["http://h", "mysql+x://h:1/d", "postgresql://h/d"]
+    if not {" ", "\n"} & set(password):
+        assert "§" not in without_passwords(f"could not ask '{uris[0]}', ({uris[1]}) or {uris[2]}")
+    if not {" ", "\n", "/"} & set(password):
+        assert without_passwords(f"no host named {password}@h") == "no host named h"
+
+
+def test_an_error_of_mlflows_is_told_without_password_however_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"http://me:my {'x' * 300}hush@h/store"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert trouble(OSError(f"{uri}: no answer\nmore")) == "MLflow (http://h/store) failed: http://h/store: no answer"

@@ -13,10 +13,11 @@ from typing import IO, Any
 
 import yaml
 
+from trueframe import card
 from trueframe.dag import STAGES
 from trueframe.errors import UserError
 from trueframe.upkeep import LOCK, OWED, at_work
-from trueframe.workspace import PARAMS, Workspace
+from trueframe.workspace import PARAMS, WORDS_FOR_WEIGHTS, Workspace
 
 # Snakemake sees a unit as one empty file, there when the unit has a record. Its mtime is always the same, so that
 # Snakemake, which looks at mtimes, sees no order among units; older than any real file, and not 0, which it takes for
@@ -45,6 +46,7 @@ class Engine:
             return
         _refuse_overrides(config, root / PARAMS)
         refuse_hardlinks(self._workspace.hashes.cache_types)
+        require_weights(root, self._workspace.params.models.weights)
         if not at_work(root):
             self._show_units()
 
@@ -156,3 +158,15 @@ def refuse_hardlinks(cache_types: list[str]) -> None:
             f".dvc/config: cache.type {','.join(cache_types)}: hardlinks make artifacts read-only and Snakemake won't "
             "replace them; use `dvc config cache.type reflink,copy`, or symlink, which keeps no second copy"
         )
+
+
+def require_weights(root: Path, weights: str) -> None:
+    """Raise UserError where models.weights is a file that a training, hours later, would not take by what it is."""
+    if weights in WORDS_FOR_WEIGHTS:
+        return
+    path, where = root / weights, f"{PARAMS}: models.weights: {weights}"
+    if path.exists() and not os.access(path, os.R_OK):
+        raise UserError(f"{where}: can't be read; give this user access to it")
+    card.refuse_pickle(path, where)
+    if not path.is_file():
+        raise UserError(f"{where}: no such file; expected hub, none or the path of a safetensors file")

@@ -55,7 +55,7 @@ def build(
     The last layer is new, from torch's random numbers, and with "none" every layer. Raises UserError when timm has no
     such encoder, its weights can't be fetched, or the file does not fit.
     """
-    _require_known(encoder, f"params.yaml: models.encoder: {encoder}")
+    require_known(encoder, f"params.yaml: models.encoder: {encoder}")
     if weights not in (HUB, NONE):
         cards.refuse_pickle(Path(weights), f"params.yaml: models.weights: {weights}")
     made = _create(encoder, weights == HUB, size_px, drop_path=drop_path, dropout=dropout)
@@ -78,7 +78,7 @@ def load(path: Path) -> Network:
     Raises UserError for a file of anything else: it may be from elsewhere, and nothing in it is run.
     """
     card = cards.read(path)
-    _require_known(card.encoder, f"{path}: {card.encoder}")
+    require_known(card.encoder, f"{path}: {card.encoder}")
     encoder = _create(card.encoder, False, card.size_px)
     try:
         encoder.load_state_dict(safetensors.torch.load_file(path))
@@ -90,7 +90,7 @@ def load(path: Path) -> Network:
     return Network(card, encoder).eval()
 
 
-def _require_known(encoder: str, where: str) -> None:
+def require_known(encoder: str, where: str) -> None:
     """Raise UserError unless timm itself has the encoder: other names of its kind fetch code's settings from a hub."""
     name = encoder.partition(".")[0]
     if not timm.is_model(name):

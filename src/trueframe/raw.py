@@ -7,11 +7,11 @@ import os
 import re
 import shlex
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trueframe.errors import UserError
 from trueframe.files import UNREADABLE
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RAW = Path("data/raw")
 LABELS = "labels.csv"
+_DVCS_TYPES = ("reflink", "copy")  # where nothing is configured
 _NOT_READABLE = "not readable"  # content of a file that may not be read, or that its disk can't
 _VIDEOS = ".videos"  # bboxes and crops have a second table, <part>.videos.parquet
 _NAME_BYTES = 200  # of a part; a file system's names have 255, and a temporary one of ours adds some 30
@@ -96,14 +97,15 @@ def obstacle(root: Path) -> str | None:
 
 
 def repository(root: Path) -> Repo:
-    """DVC's repository at `root`. Raises UserError where there is none, or its configuration can't be read."""
+    """DVC's repository at `root`. Raises UserError where there is none, or what DVC needs can't be read or written."""
     from dvc.config import ConfigError
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
     try:
-        repo = Repo(str(root))
+        with _remembering():
+            repo = Repo(str(root))
         _ = repo.scm  # asked for later otherwise, and the trouble told there
     except (NotDvcRepoError, SCMError) as error:
         raise UserError(
@@ -113,7 +115,18 @@ def repository(root: Path) -> Repo:
         raise UserError(
             f"{root / '.dvc/config'}: can't be read ({error}); mend it, or `git checkout .dvc/config`"
         ) from error
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or root}: DVC can't work there ({error.strerror}); see that .dvc/tmp and DVC's memory of "
+            "files (core.site_cache_dir of DVC, else /var/tmp/dvc) can be written"
+        ) from error
     return repo
+
+
+def cache_types(config: Mapping[str, Any]) -> list[str]:
+    """How DVC links its cache into the workspace, first what it tries first: of reflink, hardlink, symlink, copy."""
+    configured = config["cache"].get("type") or _DVCS_TYPES
+    return [configured] if isinstance(configured, str) else list(configured)
 
 
 @contextmanager
@@ -121,10 +134,10 @@ def _remembering() -> Iterator[None]:
     """Tell of a full disk and the like where DVC keeps what it remembers, in a database outside the workspace."""
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         raise UserError(
             f"DVC's memory of files: {error}; see that its folder (core.site_cache_dir of DVC, else /var/tmp/dvc) can "
-            "be written, free some space there, then run again: what was there is unharmed"
+            "be written, free some space there, or remove it if it is damaged, then run again: artifacts are unharmed"
         ) from error
 
 
@@ -161,8 +174,7 @@ class Hashes:
 
     @cached_property
     def _repo(self) -> Repo:
-        with _remembering():
-            return repository(self._root)
+        return repository(self._root)
 
     def _content(self, path: Path, known: str | None) -> str:
         """As `file`. known: what DVC remembers, which does not help where the file may not be read (any more)."""
@@ -216,6 +228,5 @@ class Hashes:
 
     @property
     def cache_types(self) -> list[str]:
-        """How DVC links its cache into the workspace, as configured: some of reflink, hardlink, symlink, copy."""
-        configured = self._repo.config["cache"].get("type") or []
-        return [configured] if isinstance(configured, str) else list(configured)
+        """cache_types of the workspace's configuration."""
+        return cache_types(self._repo.config)

@@ -25,6 +25,7 @@ DVC = Path("dvc.yaml")
 # What killed runs go on from: by stage, unit and recipe, outside the artifacts, which DVC would see.
 PARTIAL = Path(".trueframe/partial")
 _LOCKS = Path(".trueframe/locks")
+WORDS_FOR_WEIGHTS = ("hub", "none")  # in models.weights, which else names a file
 # What tells models' units apart is no part of their recipes: a new seed must not retrain the others.
 UNIT_KEYS = {"models": ("seeds",)}
 
@@ -100,7 +101,7 @@ class Workspace:
 
         The others trust the index, which has every video's digest, and knows what is withdrawn.
         """
-        if stage == "models" and self.params.models.weights not in ("hub", "none"):
+        if stage == "models" and self.params.models.weights not in WORDS_FOR_WEIGHTS:
             yield self.params.models.weights, self.hashes.file(self.root / self.params.models.weights)
         if stage == "index":
             files = self.hashes.part(unit) if self.has_raw else self.recorded_raw(stage, unit)

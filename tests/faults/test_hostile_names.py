@@ -123,6 +123,7 @@ def test_every_word_that_a_rule_takes_from_outside_is_quoted() -> None:
 
 
 def test_no_parameters_value_is_in_a_command(finished: Path) -> None:
+    (finished / "$(touch pwned)").touch()
     edit_params(finished, {"models.weights": "$(touch pwned)", "models.encoder": "; touch pwned;"})
     told = snakemake(finished, "--dry-run", "--printshellcmds", "models").stdout
     commands = [line for line in told.splitlines() if "python -m" in line]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import urlsplit
 
 from trueframe import raw
+from trueframe.addresses import public
 from trueframe.audit import git, runs
 from trueframe.audit.objects import LOCK, RAW_FILE
 from trueframe.audit.past import Past
@@ -74,16 +74,11 @@ def _unknown(past: Past) -> Iterator[str]:
 def _remotes(remotes: Mapping[str, Mapping[str, str]], plan: Plan) -> Iterator[str]:
     yield f"{plan.listed} has the paths of all {len(plan.remove) + len(plan.gone):,} objects, as remotes have them"
     for name, remote in sorted(remotes.items()):
-        yield f"remote {printable(name)}: remove each from {printable(_without_password(remote['url']))}"
+        yield f"remote {printable(name)}: remove each from {printable(public(remote['url']))}"
     if not remotes:
         yield "no remote is known here"
     else:
         yield "until then `dvc fetch` and `dvc pull` of an old commit bring them back"
-
-
-def _without_password(url: str) -> str:
-    host = urlsplit(url).netloc
-    return url.replace(host, host.rpartition("@")[2], 1) if "@" in host else url
 
 
 def _mlflow(workspace: Workspace, plan: Plan) -> Iterator[str]:
@@ -98,7 +93,7 @@ def _mlflow(workspace: Workspace, plan: Plan) -> Iterator[str]:
         yield "MLflow removes them, files and all, with"
         yield from (printable(f"  {line}") for line in _commands(found))
     if server := runs.elsewhere():
-        yield f"{printable(_without_password(server))} is not asked; its runs have a tag recipe_digest, one of these:"
+        yield f"{printable(server)} is not asked; its runs have a tag recipe_digest, one of these:"
         yield from (f"  {recipe}" for recipe in recipes)
 
 

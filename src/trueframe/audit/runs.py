@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trueframe.addresses import public
 from trueframe.records import Record
 
 DATABASE = Path("mlflow.db")
@@ -76,5 +77,5 @@ def _ask(root: Path, question: str, values: tuple[str, ...]) -> list[tuple[Any, 
 
 
 def elsewhere() -> str | None:
-    """The tracking server that the environment names, which is not asked; None where the workspace's own serves."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or None
+    """The tracking server that the environment names, to be shown, not asked; None where the workspace's own serves."""
+    return public(os.environ.get("MLFLOW_TRACKING_URI", "")) or None

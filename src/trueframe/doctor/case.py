@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
 import yaml
 
 from trueframe import raw
@@ -19,9 +18,15 @@ from trueframe.workspace import DVC, Workspace
 Value = TypeVar("Value")
 
 DVC_FOLDER = Path(".dvc")
-# DVC writes this when it first works in a folder. Opening its memory earlier would make files.
+# DVC writes this when it first works in a folder.
 _DVC_WAS_HERE = DVC_FOLDER / "tmp/btime"
+_KERNELS_LOCKS = Path("/proc/locks")
 _HASHED_BYTES = 256_000_000  # half a second's worth
+
+
+def dvc_was_here(root: Path) -> bool:
+    """Whether DVC has worked in a folder, so that opening its memory makes no files."""
+    return (root / _DVC_WAS_HERE).exists()
 
 
 class Case:
@@ -40,7 +45,7 @@ class Case:
         if what not in self._known:
             try:
                 self._known[what] = find()
-            except (UserError, OSError):
+            except Exception:
                 self._failed.add(what)
                 raise
         value: Value = self._known[what]
@@ -104,15 +109,14 @@ class _Glance(raw.Hashes):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._left = _HASHED_BYTES
-        self._remembers = (root / _DVC_WAS_HERE).exists()
 
     def _known(self, paths: Iterable[str]) -> dict[str, str]:
-        if not self._remembers:
+        if not dvc_was_here(self._root):
             return {}
         try:
             return super()._known(paths)
         except UserError:
-            return {}  # no repository, which has a check of its own
+            return {}  # no repository, or a memory that can't be opened: each has a check of its own
 
     def _hashed(self, path: Path) -> str:
         if not path.is_file():
@@ -138,10 +142,18 @@ def _stale(workspace: Workspace) -> Mapping[tuple[str, str], list[str]]:
 
 
 def _runner(lock: Path) -> int | None:
-    """By the process that the lock names, for who tries a lock could keep a run from starting."""
+    """The process that holds the lock, by the kernel's list: who tries a lock could keep a run from starting.
+
+    The device is not compared: some file systems' is another one in the list. The number in the lock is, instead.
+    """
     try:
-        number = int(lock.read_text(encoding="utf-8"))
-        words = psutil.Process(number).cmdline()
-    except (FileNotFoundError, ValueError, psutil.Error):
+        number, inode = int(lock.read_text(encoding="utf-8")), lock.stat().st_ino
+    except (FileNotFoundError, ValueError):
         return None
-    return number if any("snakemake" in word for word in words) else None
+    held = (line.split() for line in _KERNELS_LOCKS.read_text(encoding="ascii").splitlines())
+    # 1: FLOCK ADVISORY WRITE <process> <device>:<inode> 0 EOF, and an arrow behind the number of one that waits
+    return (
+        number
+        if any(words[1] == "FLOCK" and words[4] == str(number) and words[5].endswith(f":{inode}") for words in held)
+        else None
+    )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from trueframe import raw, workspace
+from trueframe.addresses import without_passwords
 from trueframe.audit.terminal import count
 from trueframe.doctor import disk, leftovers, machine, sharing, tracking
 from trueframe.doctor.case import Case
 from trueframe.doctor.findings import Finding, UnknownError, trouble
+from trueframe.engine import require_weights
 from trueframe.errors import UserError
 from trueframe.files import canonical_json
 from trueframe.printable import printable
@@ -25,6 +28,16 @@ def code(case: Case) -> Iterator[Finding]:
     layout = case.workspace.layout
     parts, seeds = len(layout.parts("every")), len(layout.seeds)
     yield Finding("workspace", "ok", f"{case.root}: {count(parts, 'part')}, {count(seeds, 'seed')}")
+
+
+def training(case: Case) -> Iterator[Finding]:
+    """Whether there are the encoder and the weights to start from, which a run comes to late."""
+    models = case.workspace.params.models
+    require_weights(case.root, models.weights)
+    from trueframe import network  # takes seconds
+
+    network.require_known(models.encoder, f"{workspace.PARAMS}: models.encoder: {models.encoder}")
+    yield Finding("training", "ok", f"{models.encoder}, from weights: {models.weights}")
 
 
 def videos(case: Case) -> Iterator[Finding]:
@@ -49,10 +62,12 @@ CHECKS: dict[str, Check] = {
     "GPU": machine.gpu,
     "git": sharing.git,
     "workspace": code,
+    "training": training,
     "raw videos": videos,
     "folders": disk.writable,
     "records": leftovers.records,
     "DVC's cache": sharing.cache,
+    "DVC's memory": sharing.memory,
     "DVC remote": sharing.remotes,
     "disk space": disk.space,
     "MLflow": tracking.mlflow,
@@ -78,6 +93,10 @@ def _findings(what: str, check: Check, case: Case) -> list[Finding]:
         return [Finding(what, "skipped", str(error))]
     except (UserError, OSError) as error:
         return [trouble(what, error)]
+    except Exception as error:  # noqa: BLE001 - a bug, told with its traceback, must not hide what the others find
+        traceback.print_exc()
+        told = without_passwords(" ".join(f"{type(error).__name__}: {error}".split()))
+        return [Finding(what, "bad", f"this check itself failed: {told}", "report that with the traceback")]
 
 
 def show(findings: Sequence[Finding], json: bool) -> None:

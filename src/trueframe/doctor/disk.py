@@ -18,17 +18,20 @@ from pathlib import Path
 
 from trueframe import raw
 from trueframe.audit.objects import RAW_FILE
-from trueframe.audit.terminal import bytes_text, count
+from trueframe.audit.terminal import bytes_text, count, listed
 from trueframe.dag import ONE, STAGES
 from trueframe.doctor.case import Case
 from trueframe.doctor.findings import Finding, State
-from trueframe.doctor.sharing import cache_folder, cache_types
-from trueframe.workspace import Workspace
+from trueframe.doctor.sharing import cache_folder
+from trueframe.engine import STALE, UNITS
+from trueframe.workspace import PARTIAL, Workspace
 
 # Bytes for each raw byte: docs/performance.md has 301 GB of crops and 164 GB of masks for 472 GB of videos.
 _AS_DFDC = {"crops": 0.64, "masks": 0.35}
+_SHOWN = 3
 _TIGHT = 0.8  # of what is free; estimates are no better than that
-_FOLDERS = ("data", "models", "reports", ".snakemake", ".trueframe", ".")
+_FOLDERS = ("data", "models", "reports", ".snakemake", ".trueframe", ".dvc", ".dvc/tmp", ".")
+_DEPTH = 3  # of the folders that jobs write below these: .trueframe/partial/models/<seed>
 
 
 @dataclass
@@ -150,7 +153,7 @@ def _by_disk(case: Case, found: Estimate) -> dict[int, tuple[Path, int]]:
 
 def _copied(case: Case) -> bool:
     """Whether DVC keeps a second copy. Taken for true where that is up to the file system, as with reflinks."""
-    return next((kind for kind in cache_types(case) if kind != "reflink"), "copy") == "copy"
+    return next((kind for kind in raw.cache_types(case.config) if kind != "reflink"), "copy") == "copy"
 
 
 def _there(path: Path) -> Path:
@@ -188,10 +191,26 @@ def _basis(found: Estimate) -> str:
 
 
 def writable(case: Case) -> Iterator[Finding]:
-    """Whether the workspace can be written at all."""
+    """Whether the workspace can be written, and the folders in it that runs write to."""
     there = [case.root / name for name in _FOLDERS if (case.root / name).is_dir()]
-    closed = [str(path) for path in there if not os.access(path, os.W_OK | os.X_OK)]
+    records = (stage.record.partition("{")[0] for stage in STAGES.values())
+    below = {Path(record.rpartition("/")[0]) for record in records} | {UNITS, STALE, PARTIAL}
+    there += sorted(folder for path in below for folder in _folders(case.root / path, _DEPTH))
+    closed = list(dict.fromkeys(str(path) for path in there if not os.access(path, os.W_OK | os.X_OK)))
     if closed:
-        yield Finding("folders", "bad", f"{', '.join(closed)}: can't be written", "give this user access to them")
+        told = f"{listed(closed, _SHOWN)}: can't be written"
+        yield Finding("folders", "bad", told, "give this user access to them", tuple(closed))
     else:
         yield Finding("folders", "ok", "can be written")
+
+
+def _folders(path: Path, depth: int) -> Iterator[Path]:
+    """A folder and those below it; none where it is not there."""
+    if not path.is_dir():
+        return
+    yield path
+    if depth:
+        with os.scandir(path) as entries:
+            below = [Path(entry.path) for entry in entries if entry.is_dir()]
+        for folder in below:
+            yield from _folders(folder, depth - 1)

@@ -84,7 +84,18 @@ def _locked(case: Case) -> list[Requirement]:
 
 def gpu(case: Case) -> Iterator[Finding]:
     """What trains: a GPU, or the CPU because there is none, or because torch can't use the one that is there."""
-    there = _nvidia()
+    import pynvml
+
+    try:
+        there = _nvidia()
+    except pynvml.NVMLError as error:
+        yield Finding(
+            "GPU",
+            "bad",
+            f"NVIDIA's driver is there, but can't tell of its GPUs ({error})",
+            "see what `nvidia-smi` says; a GPU that is lost comes back when the machine is started anew",
+        )
+        return
     if devices.resolved("auto") == devices.CUDA:
         yield Finding("GPU", "ok", listed(there, _SHOWN) or "one that torch sees")
     elif os.environ.get("CUDA_VISIBLE_DEVICES", "0") in _NO_GPU:
@@ -101,7 +112,10 @@ def gpu(case: Case) -> Iterator[Finding]:
 
 
 def _nvidia() -> list[str]:
-    """NVIDIA's GPUs and their driver, by the driver itself: torch tells nothing of those that it can't use."""
+    """NVIDIA's GPUs and their driver, by the driver itself: torch tells nothing of those that it can't use.
+
+    Raises NVMLError where the driver is there and a GPU does not answer.
+    """
     import pynvml
 
     try:

@@ -6,16 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from trueframe import raw
+from trueframe.addresses import public
 from trueframe.audit import git as history
 from trueframe.doctor import reach
-from trueframe.doctor.case import Case
+from trueframe.doctor.case import Case, dvc_was_here
 from trueframe.doctor.findings import Finding
 from trueframe.engine import refuse_hardlinks
 
-DEFAULT_TYPES = ["reflink", "copy"]  # DVC's own, where nothing is configured
 _HTTP = ("http", "https")
 
 
@@ -32,21 +34,40 @@ def git(case: Case) -> Iterator[Finding]:
 
 def cache(case: Case) -> Iterator[Finding]:
     """Whether DVC can put what is made into its cache and link it back."""
-    types, folder = cache_types(case), cache_folder(case)
+    types, folder = raw.cache_types(case.config), cache_folder(case)
     refuse_hardlinks(types)
     told = f"linked by {' or '.join(types)}, in {folder}"
-    if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
-        yield Finding("DVC's cache", "bad", f"{folder}: can't be written", "give this user access to it")
+    there = (path for path in (folder, folder / "files/md5") if path.exists())
+    if closed := [path for path in there if not os.access(path, os.W_OK | os.X_OK)]:
+        yield Finding("DVC's cache", "bad", f"{closed[0]}: can't be written", "give this user access to it")
     elif not folder.exists() and "dir" in case.config["cache"] and not folder.parent.exists():
         yield Finding("DVC's cache", "bad", f"{folder}: not there", "mount its disk, or mend `dvc config cache.dir`")
     else:
         yield Finding("DVC's cache", "ok", told)
 
 
-def cache_types(case: Case) -> list[str]:
-    """How DVC links its cache into the workspace, what it tries first standing first."""
-    configured = case.config["cache"].get("type") or DEFAULT_TYPES
-    return [configured] if isinstance(configured, str) else list(configured)
+def memory(case: Case) -> Iterator[Finding]:
+    """Whether DVC can remember what it hashed: a file without a name is made there, for permissions alone tell little.
+
+    The memory itself is opened where there is one. A repository that can't be has a check of its own.
+    """
+    from dvc.dirs import site_cache_dir
+
+    folder = Path(site_cache_dir(case.config["core"].get("site_cache_dir")), "repo")
+    try:
+        with tempfile.TemporaryFile(dir=next(place for place in folder.parents if place.exists())):
+            pass
+    except OSError as error:
+        yield Finding(
+            "DVC's memory",
+            "bad",
+            f"{folder}: can't be written ({error.strerror})",
+            "give this user access to it, or name another folder by `dvc config --local core.site_cache_dir`",
+        )
+        return
+    if dvc_was_here(case.root) and history.inside(case.root):
+        raw.repository(case.root)
+    yield Finding("DVC's memory", "ok", f"in {folder.parent}")
 
 
 def cache_folder(case: Case) -> Path:
@@ -69,7 +90,7 @@ def remotes(case: Case) -> Iterator[Finding]:
 
 
 def _remote(case: Case, name: str, url: str) -> Finding:
-    what, told = f"DVC remote {name}", reach.public(url)
+    what, told = f"DVC remote {name}", public(url)
     scheme, _, _ = url.rpartition("://")
     if not scheme:
         return _folder(what, Path(url))
@@ -102,4 +123,4 @@ def _by_dvc(root: Path, name: str) -> str | None:
         return f"no answer within {reach.PATIENCE_S * 2:.0f} s"
     if done.returncode == 0:
         return None
-    return reach.public((done.stderr.strip().splitlines() or ["no answer"])[-1])
+    return reach.line((done.stderr.strip().splitlines() or ["no answer"])[-1])

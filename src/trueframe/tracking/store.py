@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
+from trueframe.addresses import public, without_passwords
 from trueframe.errors import UserError
 from trueframe.tracking import moved
 
@@ -134,9 +134,10 @@ def lock(workspace: Path) -> FileLock:
 
 def trouble(error: Exception) -> str:
     """Where MLflow is and the first line of what went wrong there, without passwords."""
-    where = os.environ.get("MLFLOW_TRACKING_URI") or DATABASE
-    told = (str(error).strip().splitlines() or [type(error).__name__])[0][:_LINE]
-    return re.sub(r"(?<=://)[^/@\s]+@", "", f"MLflow ({where}) failed: {told}")
+    where = os.environ.get("MLFLOW_TRACKING_URI") or str(DATABASE)
+    shown = public(where)
+    told = (str(error).replace(where, shown).strip().splitlines() or [type(error).__name__])[0]
+    return f"MLflow ({shown}) failed: {without_passwords(told)[:_LINE]}"
 
 
 @contextmanager
