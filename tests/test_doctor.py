@@ -31,7 +31,7 @@ from trueframe.doctor.case import Case
 from trueframe.doctor.findings import Finding
 from trueframe.tracking.store import Store
 from trueframe.workspace import Workspace
-from workspaces import REPO, UNPRIVILEGED, call, edit_params
+from workspaces import REPO, UNPRIVILEGED, as_another, call, edit_params
 
 OTHER = {"submission.unknown_score": 0.25}
 
@@ -717,7 +717,7 @@ def test_checkpoints_are_told_by_what_they_are_good_for(well: Path) -> None:
 
 
 def test_what_removed_parts_and_seeds_left_is_told(well: Path) -> None:
-    shutil.copytree(well / "models/1", well / "models/9")
+    as_another(well, "models", "1", "9")
     for marker in ("units/crops/train/part_09", "stale/crops/train/part_09/no_record", "stale/models/9/code.a.py"):
         (well / ".snakemake" / marker).parent.mkdir(parents=True, exist_ok=True)
         (well / ".snakemake" / marker).touch()

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from trueframe.dag import STAGES, downstream
 from trueframe.workspace import Workspace
 from workspaces import (
     UNPRIVILEGED,
+    as_another,
     call,
     clean,
     commit,
@@ -114,13 +114,11 @@ def test_dvc_reruns_a_replaced_test_video_and_both_engines_agree_again(finished:
 
 def test_what_a_removed_part_and_seed_left_is_removed(finished: Path) -> None:
     for stage in ("index", "bboxes", "crops", "landmarks", "masks"):
-        for path in sorted((finished / "data" / stage / "train").glob("part_00.*")):
-            _copied(path, path.with_name(path.name.replace("part_00", "part_09")), {"train/part_00": "train/part_09"})
-    for folder in ("models", "data/predictions"):
-        for path in sorted((finished / folder / "1").rglob("*")):
-            if path.is_file():
-                target = finished / folder / "9" / path.relative_to(finished / folder / "1")
-                _copied(path, target, {f"{folder}/1/": f"{folder}/9/", '"unit": "1': '"unit": "9'})
+        as_another(finished, stage, "train/part_00", "train/part_09")
+    as_another(finished, "models", "1", "9")
+    for unit in Workspace(finished).layout.units("predictions"):
+        if unit.startswith("1/"):
+            as_another(finished, "predictions", unit, f"9{unit[1:]}")
     (finished / "models/notes.txt").write_text("a user's own file")
     told = snakemake(finished, "--dry-run", "submission").stdout
     assert told.count("rule prune:") == 7
@@ -128,15 +126,6 @@ def test_what_a_removed_part_and_seed_left_is_removed(finished: Path) -> None:
     assert not [*(finished / "data").rglob("part_09*"), *(finished / "models").glob("9")]
     assert (finished / "models/notes.txt").exists()
     clean(finished)
-
-
-def _copied(path: Path, target: Path, changes: Mapping[str, str]) -> None:
-    """Copy an artifact, or a record with changes to its text."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    data = path.read_bytes()
-    for old, new in changes.items() if path.suffix == ".json" else ():
-        data = data.replace(old.encode(), new.encode())
-    target.write_bytes(data)
 
 
 def test_files_that_a_user_puts_beside_the_artifacts_stay(finished: Path) -> None:

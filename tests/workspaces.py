@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -165,6 +166,20 @@ def digests(path: Path) -> dict[str, str]:
             for file in (*workspace.layout.output_paths(stage, unit), entry.record_path(unit)):
                 found[str(file)] = hashlib.sha256((path / file).read_bytes()).hexdigest()
     return found
+
+
+def as_another(path: Path, stage: str, unit: str, other: str) -> None:
+    """Copy a unit's artifacts and record as another unit's, which the workspace does not have."""
+    workspace = Workspace(path)
+    record = workspace.record(stage, unit)
+    assert record is not None
+    outputs = {}
+    for name, output in record.outputs.items():
+        target = path / name.replace(unit, other, 1)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path / name, target)
+        outputs[str(target.relative_to(path))] = output
+    dataclasses.replace(record, unit=other, outputs=outputs).write(path / STAGES[stage].record_path(other))
 
 
 def clean(path: Path) -> None:
