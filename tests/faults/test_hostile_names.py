@@ -12,6 +12,7 @@ import pytest
 from trueframe import raw as raw_videos
 from trueframe import tables
 from trueframe.errors import UserError
+from trueframe.printable import printable
 from workspaces import REPO, call, clean, edit_params, snakemake
 
 pytestmark = pytest.mark.usefixtures("no_tracking_server")
@@ -108,7 +109,7 @@ def test_a_part_that_snakemake_would_take_for_a_pattern_is_refused_by_name(tmp_p
     (tmp_path / "data/raw/train" / name).mkdir(parents=True)
     with pytest.raises(UserError, match="takes braces in a name for a wildcard") as caught:
         raw_videos.require(tmp_path)
-    assert str(caught.value).startswith(f"data/raw/train/{name}: ")
+    assert str(caught.value).startswith(f"data/raw/train/{printable(name)}: ")
 
 
 def test_every_word_that_a_rule_takes_from_outside_is_quoted() -> None:
