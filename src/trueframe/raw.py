@@ -137,7 +137,8 @@ def _remembering() -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise UserError(
             f"DVC's memory of files: {error}; see that its folder (core.site_cache_dir of DVC, else /var/tmp/dvc) can "
-            "be written, free some space there, or remove it if it is damaged, then run again: what was there is unharmed"
+            "be written, free some space there, or remove it if it is damaged, then run again: what was there is "
+            "unharmed"
         ) from error
 
 
