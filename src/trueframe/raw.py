@@ -25,6 +25,7 @@ LABELS = "labels.csv"
 _DVCS_TYPES = ("reflink", "copy")  # where nothing is configured
 _NOT_READABLE = "not readable"  # content of a file that may not be read, or that its disk can't
 _VIDEOS = ".videos"  # bboxes and crops have a second table, <part>.videos.parquet
+_MEMORY = "DVC's memory of files (core.site_cache_dir of DVC, else /var/tmp/dvc)"
 _NAME_BYTES = 200  # of a part; a file system's names have 255, and a temporary one of ours adds some 30
 
 
@@ -116,9 +117,14 @@ def repository(root: Path) -> Repo:
             f"{root / '.dvc/config'}: can't be read ({error}); mend it, or `git checkout .dvc/config`"
         ) from error
     except OSError as error:
+        advice = (
+            "allow more open files (`ulimit -n`)"
+            if error.errno in (errno.EMFILE, errno.ENFILE)
+            else f"see that .dvc/tmp and {_MEMORY} can be written"
+        )
         raise UserError(
-            f"{error.filename or root}: DVC can't work there ({error.strerror}); see that .dvc/tmp and DVC's memory of "
-            "files (core.site_cache_dir of DVC, else /var/tmp/dvc) can be written"
+            f"{error.filename or root}: DVC can't work there ({error.strerror}); {advice}, then run again: what was "
+            "there is unharmed"
         ) from error
     return repo
 
