@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from mlflow.exceptions import MlflowException
 
 from trueframe import devices, raw
 from trueframe.cli import doctor
@@ -460,7 +461,7 @@ def _takes_runs(root: Path) -> bool:
     """Whether MLflow itself takes the place that the environment names."""
     try:
         Store.of(root)
-    except Exception:  # noqa: BLE001 - whatever MLflow raises
+    except MlflowException:
         return False
     return True
 

@@ -278,8 +278,6 @@ def test_a_database_that_breaks_in_mid_training_costs_a_line(root: Path) -> None
 import sys, time
 from pathlib import Path
 from trueframe import records
-from trueframe.addresses import public, without_passwords
-from trueframe.tracking.store import trouble
 from trueframe.tracking.tracker import MlflowTracker
 root = Path(sys.argv[1])
 record = records.read(root / "models/111/record.json")
@@ -340,8 +338,6 @@ def test_trainings_that_start_together_share_one_new_database(root: Path) -> Non
 import sys
 from pathlib import Path
 from trueframe import records
-from trueframe.addresses import public, without_passwords
-from trueframe.tracking.store import trouble
 from trueframe.tracking.tracker import MlflowTracker
 root, seed = Path(sys.argv[1]), sys.argv[2]
 record = records.read(root / f"models/{seed}/record.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -17,7 +16,7 @@ from trueframe import card
 from trueframe.dag import STAGES
 from trueframe.errors import UserError
 from trueframe.upkeep import LOCK, OWED, at_work
-from trueframe.workspace import PARAMS, WORDS_FOR_WEIGHTS, Workspace
+from trueframe.workspace import PARAMS, WORDS_FOR_WEIGHTS, Workspace, take
 
 # Snakemake sees a unit as one empty file, there when the unit has a record. Its mtime is always the same, so that
 # Snakemake, which looks at mtimes, sees no order among units; older than any real file, and not 0, which it takes for
@@ -119,14 +118,12 @@ class Engine:
         path = self._root / LOCK
         path.parent.mkdir(exist_ok=True)
         self._lock = path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not take(self._lock):
             self._lock.seek(0)
             holder = self._lock.read().strip() or "unknown"
             raise UserError(
                 f"{path}: another run (process {holder}) works in this folder; wait until it ends, then run again"
-            ) from error
+            )
         (self._root / OWED).touch()
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")

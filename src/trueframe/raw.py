@@ -25,7 +25,7 @@ LABELS = "labels.csv"
 _DVCS_TYPES = ("reflink", "copy")  # where nothing is configured
 _NOT_READABLE = "not readable"  # content of a file that may not be read, or that its disk can't
 _VIDEOS = ".videos"  # bboxes and crops have a second table, <part>.videos.parquet
-_MEMORY = "DVC's memory of files (core.site_cache_dir of DVC, else /var/tmp/dvc)"
+_MEMORY = "core.site_cache_dir of DVC, else /var/tmp/dvc"
 _NAME_BYTES = 200  # of a part; a file system's names have 255, and a temporary one of ours adds some 30
 
 
@@ -120,7 +120,7 @@ def repository(root: Path) -> Repo:
         advice = (
             "allow more open files (`ulimit -n`)"
             if error.errno in (errno.EMFILE, errno.ENFILE)
-            else f"see that .dvc/tmp and {_MEMORY} can be written"
+            else f"see that .dvc/tmp and DVC's memory of files ({_MEMORY}) can be written"
         )
         raise UserError(
             f"{error.filename or root}: DVC can't work there ({error.strerror}); {advice}, then run again: what was "
@@ -142,9 +142,8 @@ def _remembering() -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         raise UserError(
-            f"DVC's memory of files: {error}; see that its folder (core.site_cache_dir of DVC, else /var/tmp/dvc) can "
-            "be written, free some space there, or remove it if it is damaged, then run again: what was there is "
-            "unharmed"
+            f"DVC's memory of files: {error}; see that its folder ({_MEMORY}) can be written, free some space there, "
+            "or remove it if it is damaged, then run again: what was there is unharmed"
         ) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 from trueframe import raw
 from trueframe.dag import STAGES
 from trueframe.printable import printable
-from trueframe.workspace import PARTIAL, Workspace
+from trueframe.workspace import PARTIAL, Workspace, take
 
 _RAW_FILE = Path("data/raw.dvc")
 # There from the start of a run until DVC knows what it made; a killed run leaves it, so that the next one tells DVC.
@@ -26,11 +25,7 @@ def at_work(root: Path) -> bool:
     if not path.exists():
         return False
     with path.open("r", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not take(file)
 
 
 def prune(workspace: Workspace, stage: str) -> None:

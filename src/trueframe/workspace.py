@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -210,10 +210,8 @@ class Workspace:
         path = self.root / _LOCKS / stage / unit
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(f"{stage} {unit}: another process makes it; wait until that has ended") from error
+            if not take(file):
+                raise UserError(f"{stage} {unit}: another process makes it; wait until that has ended")
             yield
 
     def remove_unfinished(self, stage: str, unit: str) -> None:
@@ -256,6 +254,15 @@ class Workspace:
         if record is None or (record.stage, record.unit) != (stage, unit):
             return False
         return path == STAGES[stage].record_path(unit) or str(path) in record.outputs
+
+
+def take(file: IO[str]) -> bool:
+    """Lock an open file until it is closed, or the process ends; False where another has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _matcher(pattern: str) -> re.Pattern[str]:

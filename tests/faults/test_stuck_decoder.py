@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,32 +64,23 @@ def test_signs_of_life_and_waiting_are_no_loop() -> None:
     assert list(watch.watched(slow)) == [1, 2]
 
 
+def _asleep(awake: threading.Event, alive: Alive) -> Generator[int, None, None]:
+    yield 1
+    awake.wait()
+
+
 def test_silence_of_a_disk_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "SILENCE_S", 0.3)
-
-    awake = threading.Event()
-
-    def asleep(alive: Alive) -> Generator[int, None, None]:
-        yield 1
-        awake.wait()
-
-    items = watch.watched(asleep)
+    items = watch.watched(partial(_asleep, awake := threading.Event()))
     assert next(items) == 1
     with pytest.raises(watch.SilentError):
         next(items)
     awake.set()
 
 
-def test_ctrl_c_does_not_wait_for_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_does_not_wait_for_a_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "LIMIT_S", 60.0)
-
-    awake = threading.Event()
-
-    def asleep(alive: Alive) -> Generator[int, None, None]:
-        yield 1
-        awake.wait()
-
-    items = watch.watched(asleep)
+    items = watch.watched(partial(_asleep, awake := threading.Event()))
     assert next(items) == 1
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
