@@ -82,10 +82,14 @@ def test_ctrl_c_does_not_wait_for_a_decoder(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(watch, "LIMIT_S", 60.0)
     items = watch.watched(partial(_asleep, awake := threading.Event()))
     assert next(items) == 1
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        next(items)
-    awake.set()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to it
+    try:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            next(items)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        awake.set()
 
 
 def test_nothing_is_made_before_it_is_asked_for_and_a_thread_ends_with_its_user() -> None:
