@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from trueframe import pool
@@ -67,6 +71,79 @@ def test_what_is_not_begun_when_an_item_fails_is_never_begun(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="the first"):
         list(pool.ordered(failing_at_once, [(number, tmp_path) for number in range(20)], 2))
     assert len(list(tmp_path.iterdir())) <= 2
+
+
+class UnreadableError(Exception):
+    """Can be pickled, and not be read again."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"number {number}", number)
+
+
+def failing_oddly(item: int) -> None:
+    if item:
+        raise UnreadableError(item)
+    raise ValueError("the first")
+
+
+def test_an_error_comes_with_its_traceback_from_the_worker_whatever_its_class() -> None:
+    with pytest.raises(ValueError, match="the first") as told:
+        list(pool.ordered(failing_oddly, [0, 0], 2))
+    assert "in failing_oddly" in "".join(told.value.__notes__)
+    with pytest.raises(RuntimeError, match=r"(?s)in failing_oddly.*number 7"):
+        list(pool.ordered(failing_oddly, [7], 2))
+
+
+def large(size: int) -> bytes:
+    return bytes(size)
+
+
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    return [child for child in process.children() if any("spawn_main" in word for word in child.cmdline())]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("size", [1 << 10, 1 << 22])
+@pytest.mark.parametrize("after_s", [0.0, *(pytest.param(0.1 * n, marks=pytest.mark.long) for n in range(1, 4)), 0.4])
+def test_a_worker_killed_at_any_moment_is_told_and_leaves_no_other(after_s: float, size: int) -> None:
+    """Results of 4 MiB pass a pipe in pieces: most kills fall amid one."""
+    me = psutil.Process()
+
+    def kill() -> None:
+        while not (workers := workers_of(me)):
+            time.sleep(0.001)
+        time.sleep(after_s)
+        workers[-1].kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(pool.WorkerDiedError):
+        for _ in pool.ordered(large, itertools.repeat(size), 2):
+            pass
+    killer.join()
+    assert workers_of(me) == []
+
+
+_ENDLESS = """
+import itertools, test_pool
+from trueframe import pool
+
+if __name__ == "__main__":
+    for _ in pool.ordered(test_pool.after, itertools.repeat((600.0, None)), 2):
+        pass
+"""
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "endless.py"
+    program.write_text(_ENDLESS)
+    taking = subprocess.Popen([sys.executable, program], env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)})
+    while len(workers := workers_of(psutil.Process(taking.pid))) < 2:
+        time.sleep(0.01)
+    time.sleep(1)
+    taking.kill()
+    taking.wait()
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
 
 
 def counted(item: int) -> Iterator[tuple[int, int]]:

@@ -1,16 +1,27 @@
-"""A pool that works through a part's videos: results in the order of the items, whatever the number of workers."""
+"""A pool that works through a part's videos: results in the order of the items, whatever the number of workers.
+
+Python's ProcessPoolExecutor and loky's share one pipe among their workers. Both wait for ever when a worker is killed
+while it writes to that pipe, the former also when one dies while another begins, and a process that is killed leaves
+its workers behind. Here each worker has a pipe of its own, whose end tells either side that the other is gone.
+"""
 
 from __future__ import annotations
 
-import ctypes
+import _thread
+import contextlib
 import multiprocessing
 import os
+import pickle
 import queue
+import signal
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from typing import Protocol, TypeVar
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,25 +32,37 @@ _AHEAD = 2  # items per worker that are begun or wait to be: none is idle while 
 _DONE = 8  # results per worker that may wait for an earlier one, which takes longer
 
 
+class WorkerDiedError(RuntimeError):
+    """A worker process ended by itself: killed, as when memory runs out, or crashed."""
+
+
 def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     """`function` of each item, in order. With one worker in this process, else in `workers` processes.
 
     Results wait for earlier ones, but only so many that memory stays flat. The function must be picklable. An exception
-    in it is raised here.
+    in it is raised here. No worker outlives whoever takes the results, however that ends. Raises WorkerDiedError.
     """
     if workers <= 1:
         yield from map(function, items)
         return
-    # spawn: a forked copy of a process in which torch or OpenCV have started threads can hang.
-    context = multiprocessing.get_context("spawn")
-    # The executor can't cancel what it has handed over to its processes already, begun or not. No Event: a process that
-    # is killed while it asks would keep its lock.
-    stop = context.RawValue(ctypes.c_bool, False)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(stop,)) as executor:
+    team: list[_Worker[Item, Result]] = []
+    idle: queue.SimpleQueue[_Worker[Item, Result]] = queue.SimpleQueue()
+
+    def work(item: Item) -> Result:
+        worker = idle.get()
+        try:
+            return worker.work(item)
+        finally:
+            idle.put(worker)
+
+    with ThreadPoolExecutor(workers) as threads:
         try:
             waiting: deque[Future[Result]] = deque()
             for item in items:
-                waiting.append(executor.submit(_unless_stopped, function, item))
+                if len(team) < workers:
+                    team.append(_Worker(function))
+                    idle.put(team[-1])
+                waiting.append(threads.submit(work, item))
                 while len(begun := [future for future in waiting if not future.done()]) >= _AHEAD * workers or (
                     len(waiting) >= _DONE * workers
                 ):
@@ -49,8 +72,40 @@ def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: 
                         wait(begun if len(waiting) < _DONE * workers else [waiting[0]], return_when=FIRST_COMPLETED)
             while waiting:
                 yield waiting.popleft().result()
-        finally:
-            stop.value = True  # whoever takes has gone, or an item failed: what is not begun is not needed
+        finally:  # whoever takes has gone, or an item failed: what is not done is not needed
+            threads.shutdown(wait=False, cancel_futures=True)
+            for worker in team:
+                worker.end()
+
+
+class _Worker(Generic[Item, Result]):
+    """A process that works on one item after another."""
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        # spawn: a forked copy of a process in which torch or OpenCV have started threads can hang.
+        context: SpawnContext = multiprocessing.get_context("spawn")
+        self._pipe, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(there,), daemon=True)
+        self._process.start()
+        there.close()
+        with contextlib.suppress(OSError):  # it is gone already: the first item tells
+            self._pipe.send(function)
+
+    def work(self, item: Item) -> Result:
+        """Have it worked on."""
+        try:
+            self._pipe.send(item)
+            result, error = self._pipe.recv()
+        except (EOFError, OSError) as gone:
+            raise WorkerDiedError("a worker process died") from gone
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        self._process.kill()
+        self._process.join()
 
 
 def streams(
@@ -99,21 +154,39 @@ def _put(shelf: queue.Queue[tuple[Result] | None], found: tuple[Result] | None, 
         return
 
 
-class _Flag(Protocol):
-    value: bool
-
-
-_stop: _Flag | None = None  # in a worker process: set once no more items are to be begun
-
-
-def _begin(stop: _Flag) -> None:
-    global _stop
-    _stop = stop
+def _serve(pipe: Connection) -> None:
+    """A worker process: gets the function, then items."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; whoever gave the work ends this one
     for name in _ONE_THREAD:
         os.environ[name] = "1"
+    given: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    _thread.start_new_thread(_receive, (pipe, given))
+    function = pickle.loads(given.get())  # noqa: S301 - from the process that started this one
+    while True:
+        answer = _answer(function, given.get())
+        with contextlib.suppress(OSError):  # nobody there: the other thread ends this process
+            pipe.send_bytes(answer)
 
 
-def _unless_stopped(function: Callable[[Item], Result], item: Item) -> Result:
-    if _stop is not None and _stop.value:
-        raise CancelledError
-    return function(item)
+def _receive(pipe: Connection, given: queue.SimpleQueue[bytes]) -> None:
+    """In a thread of its own, to end the process in the midst of work when whoever gave it is gone."""
+    try:
+        while True:
+            given.put(pipe.recv_bytes())
+    finally:
+        os._exit(1)
+
+
+def _answer(function: Callable[[Any], Any], item: bytes) -> bytes:
+    """(result, None) or (None, exception), pickled; the exception's traceback goes with it as a note."""
+    try:
+        return pickle.dumps((function(pickle.loads(item)), None))  # noqa: S301 - as above
+    except Exception as error:  # noqa: BLE001 - raised where the results are taken
+        told = "".join(traceback.format_exception(error))
+        error.add_note(f"In a worker process:\n{told}")
+        try:
+            answer = pickle.dumps((None, error))
+            pickle.loads(answer)  # noqa: S301 - some exceptions can be written and not read
+        except Exception:  # noqa: BLE001 - whatever a foreign class does
+            return pickle.dumps((None, RuntimeError(told)))
+        return answer
