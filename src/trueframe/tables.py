@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trueframe import formats
@@ -156,7 +157,7 @@ def _table(rows: Iterable[Mapping[str, Any]] | pd.DataFrame, schema: pa.Schema) 
 
 
 def require(path: Path, schema: pa.Schema) -> None:
-    """Raise UserError unless a file is a table of these very columns, and of the format of now. Reads no rows."""
+    """Raise UserError unless a file is a table of these very columns, and of the format of now."""
     with _whole(path):
         found = _schema_of(path)
     formats.require_told(path, (found.metadata or {}).get(_FORMAT, b"").decode("latin-1"), "its metadata", _KIND)
@@ -216,12 +217,32 @@ def _schema_of(path: Path) -> pa.Schema:
     """A table's columns. Raises UserError where it would take more memory than any table of ours."""
     with pq.ParquetFile(path) as file:
         told = file.metadata
-        size = sum(told.row_group(number).total_byte_size for number in range(told.num_row_groups))
+        groups = [told.row_group(number) for number in range(told.num_row_groups)]
+        size = sum(group.total_byte_size for group in groups)
+        if told.num_rows <= _MOST_ROWS and size <= _MOST_BYTES:
+            chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+            texts = [chunk for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"]
+            # A text that comes again may be there once: each value may be as long as all that its chunk tells.
+            if sum(chunk.num_values * chunk.total_uncompressed_size for chunk in texts) > _MOST_BYTES:
+                size += _repeated(path, sorted({chunk.path_in_schema for chunk in texts}))
         if told.num_rows > _MOST_ROWS or size > _MOST_BYTES:
             raise _refusal(
                 path, f"{told.num_rows} rows of {size} bytes, no table has more than {_MOST_ROWS} and {_MOST_BYTES}"
             )
         return file.schema_arrow
+
+
+def _repeated(path: Path, texts: list[str]) -> int:
+    """Bytes of columns of texts once each row has a text of its own. Takes the memory that the file tells."""
+    size = 0
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        for group in range(file.num_row_groups):
+            for column in file.read_row_group(group, columns=texts).itercolumns():
+                for chunk in column.chunks:
+                    if pa.types.is_dictionary(chunk.type):
+                        lengths = pc.binary_length(chunk.dictionary).take(chunk.indices)
+                        size += pc.sum(lengths.cast(pa.int64())).as_py() or 0
+    return size
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -104,6 +105,37 @@ def test_a_table_that_would_fill_the_memory_is_refused_by_name(
     ):
         with pytest.raises(UserError, match=r"t\.parquet: 1000 rows of \d+ bytes, no table has more than"):
             read()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_long_text_that_many_rows_share_is_refused_by_name(tmp_path: Path, kept: bool) -> None:
+    """100 GB in a file of kilobytes, which holds the text once; a reader may be told to leave it so, or not."""
+    path, texts, columns = tmp_path / "t.parquet", pa.array(["x" * (1 << 20)]), []
+    for field in tables.VIDEOS:
+        shared = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), texts)
+        columns.append(shared if field.name == "reason" else pa.array([VIDEO[field.name]] * 100_000, field.type))
+    told = pa.schema(
+        [field.with_type(column.type) for field, column in zip(tables.VIDEOS, columns, strict=True)], TELLS
+    )
+    pq.write_table(pa.table(columns, schema=told), path, compression="zstd", store_schema=kept)
+    assert path.stat().st_size < 20_000
+    for read in (
+        lambda: tables.require(path, tables.VIDEOS),
+        lambda: tables.read(path),
+        lambda: tables.read_rows(path),
+    ):
+        with pytest.raises(UserError, match=r"t\.parquet: 100000 rows of 1048\d+ bytes, no table has more than"):
+            read()
+
+
+def test_many_rows_that_share_short_texts_are_read(tmp_path: Path) -> None:
+    """So many that the file must be looked into."""
+    path = tmp_path / "t.parquet"
+    names = [f"{'x' * 200}{number}.mp4" for number in range(1000)]
+    frame = pd.DataFrame({"video": [names[number % 1000] for number in range(200_000)]})
+    tables.write(path, frame.assign(status="ok", reason="", items=1), tables.VIDEOS)
+    tables.require(path, tables.VIDEOS)
+    assert tables.read(path, ["video"]).equals(frame)
 
 
 @pytest.mark.parametrize("count", FLIPPED)
