@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ from torch import nn
 import small_data
 from small_training import Killed, Killer, digests, section, train
 from trueframe import gpus
-from trueframe.errors import UserError
+from trueframe.errors import UserError, WorkerDiedError
 from trueframe.progress import Progress
 from trueframe.tools import Tools
 from trueframe.training import distributed, sampling
@@ -117,6 +118,28 @@ def test_a_training_of_two_processes_goes_on_in_the_same_bytes(data: small_data.
         train(data, tmp_path / "out", settings, Tools(device="cpu", devices=2, partial=state, progress=killer))
     assert (state / "state.safetensors").is_file()
     assert digests(train(data, tmp_path / "out", settings, Tools(device="cpu", devices=2, partial=state))) == once
+    assert not multiprocessing.active_children()
+
+
+def _dying(job: str, place: Place, tools: Tools) -> None:
+    place.fabric("32-true")
+    if place.rank:
+        os.kill(os.getpid(), signal.SIGKILL)
+    distributed.total(torch.ones(1))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("met", [False, True])
+def test_a_process_that_is_killed_ends_the_others_and_is_told(tmp_path: Path, met: bool) -> None:
+    def kill() -> None:
+        while not (others := multiprocessing.active_children()):
+            time.sleep(0.001)
+        others[0].kill()
+
+    if not met:
+        threading.Thread(target=kill).start()
+    with pytest.raises(WorkerDiedError, match="a process of the training died"):
+        distributed.run(_dying, "", Place(0, 2), Tools(device="cpu"), tmp_path / "meeting")
     assert not multiprocessing.active_children()
 
 

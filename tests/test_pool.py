@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from trueframe import pool
+from trueframe.errors import WorkerDiedError
 
 
 def after(item: tuple[float, Path | None]) -> tuple[float, int, str | None]:
@@ -117,7 +118,7 @@ def test_a_worker_killed_at_any_moment_is_told_and_leaves_no_other(after_s: floa
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(pool.WorkerDiedError):
+    with pytest.raises(WorkerDiedError):
         for _ in pool.ordered(large, itertools.repeat(size), 2):
             pass
     killer.join()

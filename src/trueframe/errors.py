@@ -9,3 +9,7 @@ class UserError(Exception):
     The command line prints the message alone and exits with status 1; every other exception is a bug and keeps its
     traceback.
     """
+
+
+class WorkerDiedError(RuntimeError):
+    """A process that worked for this one ended by itself: killed, as when memory runs out, or crashed."""

@@ -23,6 +23,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
 from typing import Any, Generic, TypeVar
 
+from trueframe.errors import WorkerDiedError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -30,10 +32,6 @@ Result = TypeVar("Result")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _AHEAD = 2  # items per worker that are begun or wait to be: none is idle while results are collected
 _DONE = 8  # results per worker that may wait for an earlier one, which takes longer
-
-
-class WorkerDiedError(RuntimeError):
-    """A worker process ended by itself: killed, as when memory runs out, or crashed."""
 
 
 def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

@@ -16,9 +16,8 @@ from safetensors import SafetensorError
 
 from trueframe import raw, records
 from trueframe.dag import STAGES, Stage
-from trueframe.errors import UserError
+from trueframe.errors import UserError, WorkerDiedError
 from trueframe.files import partial, publish
-from trueframe.pool import WorkerDiedError
 from trueframe.progress import Progress
 from trueframe.tools import Silent, Tools, Tracker
 from trueframe.workspace import PARTIAL, Workspace
@@ -169,7 +168,7 @@ def _outputs(workspace: Workspace, stage: str, unit: str) -> Iterator[Mapping[Pa
         where = getattr(error, "filename", None) or next(iter(temporary.values())).parent
         raise UserError(f"{where}: {os.strerror(number)}; {_ADVICE[number]}, then run again: {_UNHARMED}") from error
     except (RuntimeError, MemoryError) as error:
-        if isinstance(error, WorkerDiedError):
+        if isinstance(error, WorkerDiedError) or re.match(r"DataLoader worker \(pid.* (exited|is killed)", str(error)):
             what = "a worker process died, as when memory runs out"
         elif isinstance(error, MemoryError) or _torch_lacks_memory(error):
             what = "memory ran out"

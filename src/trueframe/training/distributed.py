@@ -6,9 +6,11 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +21,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor, nn
 
-from trueframe.errors import UserError
+from trueframe.errors import UserError, WorkerDiedError
 
 if TYPE_CHECKING:
     from trueframe.tools import Tools
@@ -77,11 +79,17 @@ def run(work: Work[Job, Result], job: Job, place: Place, tools: Tools, meeting: 
     for process in processes:
         process.start()
     try:
-        with _joined(place, meeting):
+        with _joined(place, meeting, processes):
             result = work(job, place, tools)
         for process in processes:
             process.join(_PATIENCE_S)
         return result
+    except RuntimeError as error:
+        for process in processes:
+            process.join(1)
+            if process.exitcode is not None and process.exitcode < 0:  # by a signal
+                raise WorkerDiedError("a process of the training died") from error
+        raise
     finally:
         for process in processes:
             process.kill()
@@ -106,19 +114,26 @@ def _end_with_the_parent() -> None:
 
 
 @contextmanager
-def _joined(place: Place, meeting: Path) -> Iterator[None]:
+def _joined(place: Place, meeting: Path, others: Sequence[BaseProcess] = ()) -> Iterator[None]:
     """Join the other processes. LOCAL_RANK tells Fabric that they are there already."""
     ours = _LOOPBACK | {"LOCAL_RANK": str(place.rank)}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
-    if place.gpus:
-        torch.cuda.set_device(place.gpus[place.rank])
-    store = dist.FileStore(str(meeting), place.ranks)  # type: ignore[attr-defined]  # torch's stubs lack it
-    dist.init_process_group("nccl" if place.gpus else "gloo", store=store, rank=place.rank, world_size=place.ranks)
     try:
+        if place.gpus:
+            torch.cuda.set_device(place.gpus[place.rank])
+        store = dist.FileStore(str(meeting), place.ranks)  # type: ignore[attr-defined]  # torch's stubs lack it
+        # torch would wait half an hour for one that died before it was there.
+        store.set(f"here/{place.rank}", "")
+        while not store.check([f"here/{rank}" for rank in range(place.ranks)]):
+            if any(other.exitcode is not None for other in others):
+                raise WorkerDiedError("a process of the training died before all had met")
+            time.sleep(0.05)
+        dist.init_process_group("nccl" if place.gpus else "gloo", store=store, rank=place.rank, world_size=place.ranks)
         yield
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name)
