@@ -218,11 +218,12 @@ def test_checkout_to_an_older_commit_and_back_reruns_nothing(finished: Path) -> 
     snakemake(finished, "submission")
     commit(finished, "another threshold")
     second = git(finished, "rev-parse", "HEAD").strip()
-    for revision in (first, second, first):
+    new = digests(finished)
+    for revision, made in ((first, old), (second, new)):
         git(finished, "checkout", "--quiet", revision)
         call(finished, "dvc", "checkout", "--quiet")
         clean(finished)
-    assert digests(finished) == old
+        assert digests(finished) == made
 
 
 def test_the_same_change_made_twice_is_seen_twice(finished: Path) -> None:
@@ -252,7 +253,7 @@ def _reflinks(folder: Path) -> bool:
     return call(folder, "cp", "--reflink=always", "a", "b", check=False).returncode == 0
 
 
-@pytest.mark.parametrize("cache", ["copy", "symlink", "reflink"])
+@pytest.mark.parametrize("cache", [pytest.param("copy", marks=pytest.mark.long), "symlink", "reflink"])
 def test_a_pulled_clone_has_nothing_to_do_and_reruns_what_a_change_asks_for(
     finished: Path, cache: str, tmp_path: Path
 ) -> None:
@@ -369,10 +370,11 @@ def test_a_killed_training_goes_on_and_another_recipe_begins_anew(finished: Path
     assert not kept.exists()
     for name in ("weights_1.safetensors", "weights_2.safetensors", "history.csv", "selection.json", "record.json"):
         assert (finished / "models/1" / name).read_bytes() == (undisturbed / "models/1" / name).read_bytes()
-    edit_params(other, {"models.epochs": 39})
+    edit_params(other, {"models.epochs": 3})
     assert "goes on" not in call(other, "trueframe", "models", "1", PYTHONPATH="src").stderr
 
 
+@pytest.mark.long
 def test_trainings_take_turns_at_the_gpus_and_one_may_have_several(finished: Path) -> None:
     """Without a GPU, two processes stand for two GPUs; each of two new seeds takes both, so they train in turn."""
     edit_params(finished, {"models.seeds": [1, 2, 3]})

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from trueframe import raw
-from trueframe.dag import STAGES
+from trueframe.dag import STAGES, downstream
 from trueframe.printable import printable
 from trueframe.workspace import PARTIAL, Workspace, take
 
@@ -85,22 +85,26 @@ def _remove_unfinished(workspace: Workspace) -> None:
 
 
 def _told(workspace: Workspace) -> bool:
-    targets = finished(workspace)
-    if (workspace.root / _RAW_FILE).exists() and "index" in targets:
-        targets.insert(0, str(_RAW_FILE))
-    if not targets:
+    stages = finished(workspace)
+    if not stages:
         return True
-    if "index" in targets and (obstacle := raw.obstacle(workspace.root)):
+    if "index" in stages and (obstacle := raw.obstacle(workspace.root)):
         print(
-            f"DVC was not told of {', '.join(targets)}: {printable(obstacle)}, and DVC takes all of {raw.RAW} or "
+            f"DVC was not told of {', '.join(stages)}: {printable(obstacle)}, and DVC takes all of {raw.RAW} or "
             "nothing; mend or remove it, and the next run tells DVC",
             file=sys.stderr,
         )
         return False
-    words = [sys.executable, "-m", "dvc", "commit", "--force", "--quiet", *targets]
+    words = [sys.executable, "-m", "dvc", "commit", "--force", "--quiet", *_asked(workspace, stages)]
     done = subprocess.run(words, cwd=workspace.root, check=False)
     if done.returncode:
-        print(
-            f"DVC was not told of {', '.join(targets)}; the next run tries again, or `dvc commit -f`", file=sys.stderr
-        )
+        print(f"DVC was not told of {', '.join(stages)}; the next run tries again, or `dvc commit -f`", file=sys.stderr)
     return done.returncode == 0
+
+
+def _asked(workspace: Workspace, stages: list[str]) -> list[str]:
+    """How DVC is asked for these stages and the raw videos by few names: it reads all its files again for each."""
+    if set(stages).isdisjoint(downstream(stage for stage in STAGES if stage not in stages)):
+        return ["--with-deps", *(stage for stage in stages if set(downstream([stage])).isdisjoint({*stages} - {stage}))]
+    raw_file = [str(_RAW_FILE)] if "index" in stages and (workspace.root / _RAW_FILE).exists() else []
+    return raw_file + stages

@@ -173,7 +173,7 @@ def _run_until(workspace: Path, units: int, delay_s: float) -> bool:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.long)])
 def test_killed_runs_end_in_the_undisturbed_runs_bytes(raw: Path, finished_workspace: Path, kills: int) -> None:
     """SIGKILL to all of a run of Snakemake, at moments spread over it. The undisturbed run had two cores, these have
     one: the number of cores changes no byte either.
@@ -185,7 +185,7 @@ def test_killed_runs_end_in_the_undisturbed_runs_bytes(raw: Path, finished_works
         killed += _run_until(raw, total * (2 * number + 1) // (2 * kills), chance.uniform(0.0, 6.0))
     snakemake(raw, "submission", cores=1)
     print(f"killed {killed} of {kills} runs at work, {total} units in all")
-    assert killed >= kills - 1
+    assert killed >= max(1, kills - 1)
     assert digests(raw) == digests(finished_workspace)
     clean(raw)
     assert leftovers(raw) == []
