@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -72,7 +74,7 @@ def write(
     every packet's times: below 0, players skip the first frames, as after a cut without encoding.
     """
     images = (numbered(number, size) for number in range(frames)) if isinstance(frames, int) else frames
-    with av.open(str(path), "w", options=dict(container or {})) as file:
+    with _same_priority(), av.open(str(path), "w", options=dict(container or {})) as file:
         stream = file.add_stream(codec, rate=25, options=dict(options or {}))
         stream.width, stream.height, stream.pix_fmt = *size, pixels
         stream.codec_context.time_base = Fraction(1, 25)
@@ -86,6 +88,18 @@ def write(
         if sound:
             _add_sound(file, sound)
     return path
+
+
+@contextmanager
+def _same_priority() -> Iterator[None]:
+    """SVT-AV1 makes the thread of a superuser that starts it, and all processes begun by it later, real-time ones, for
+    which everything else on the machine waits.
+    """
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
 
 
 def _mux(file: av.container.OutputContainer, packets: Iterable[av.Packet], shift: int) -> None:
