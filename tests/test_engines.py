@@ -226,6 +226,7 @@ def test_checkout_to_an_older_commit_and_back_reruns_nothing(finished: Path) -> 
         assert digests(finished) == made
 
 
+@pytest.mark.long
 def test_the_same_change_made_twice_is_seen_twice(finished: Path) -> None:
     for threshold in (0.4, 0.5):
         edit_params(finished, {"evaluation.threshold": threshold})
@@ -352,6 +353,7 @@ def test_training_needs_nothing_of_a_test_part(finished: Path) -> None:
     assert not [path for path in read if "test" in path]
 
 
+@pytest.mark.long
 def test_a_killed_training_goes_on_and_another_recipe_begins_anew(finished: Path) -> None:
     edit_params(finished, {"models.epochs": 40})
     undisturbed = Path(shutil.copytree(finished, finished.parent / "undisturbed", symlinks=True))
