@@ -16,6 +16,7 @@ import pytest
 
 from trueframe import pool
 from trueframe.errors import WorkerDiedError
+from workspaces import workers_of
 
 
 def after(item: tuple[float, Path | None]) -> tuple[float, int, str | None]:
@@ -97,10 +98,6 @@ def test_an_error_comes_with_its_traceback_from_the_worker_whatever_its_class() 
 
 def large(size: int) -> bytes:
     return bytes(size)
-
-
-def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    return [child for child in process.children() if any("spawn_main" in word for word in child.cmdline())]
 
 
 @pytest.mark.timeout(120)

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from trueframe.dag import STAGES
@@ -189,3 +190,8 @@ def clean(path: Path) -> None:
     assert planned(path) == set()
     told = call(path, "dvc", "status")
     assert "up to date" in told.stdout, told.stdout
+
+
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    """The workers of a process's pool."""
+    return [child for child in process.children() if "spawn_main" in str(child.cmdline())]

@@ -93,12 +93,13 @@ class _Worker(Generic[Item, Result]):
         """Have it worked on."""
         try:
             self._pipe.send(item)
-            result, error = self._pipe.recv()
+            answer: tuple[Result, Exception | None] = self._pipe.recv()
         except (EOFError, OSError) as gone:
             raise WorkerDiedError("a worker process died") from gone
+        result, error = answer
         if error is not None:
             raise error
-        return result  # type: ignore[no-any-return]
+        return result
 
     def end(self) -> None:
         """End it, whatever it does."""
@@ -157,28 +158,25 @@ def _serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; whoever gave the work ends this one
     for name in _ONE_THREAD:
         os.environ[name] = "1"
-    given: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    _thread.start_new_thread(_receive, (pipe, given))
-    function = pickle.loads(given.get())  # noqa: S301 - from the process that started this one
-    while True:
-        answer = _answer(function, given.get())
-        with contextlib.suppress(OSError):  # nobody there: the other thread ends this process
-            pipe.send_bytes(answer)
-
-
-def _receive(pipe: Connection, given: queue.SimpleQueue[bytes]) -> None:
-    """In a thread of its own, to end the process in the midst of work when whoever gave it is gone."""
-    try:
+    _thread.start_new_thread(end_with_the_parent, ())
+    function = pipe.recv()
+    with contextlib.suppress(EOFError, OSError):  # nobody there
         while True:
-            given.put(pipe.recv_bytes())
-    finally:
+            pipe.send_bytes(_answer(function, pipe.recv_bytes()))
+
+
+def end_with_the_parent() -> None:
+    """For a thread of a new process: ends it, in the midst of work too, when the process that started it is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
         os._exit(1)
 
 
 def _answer(function: Callable[[Any], Any], item: bytes) -> bytes:
     """(result, None) or (None, exception), pickled; the exception's traceback goes with it as a note."""
     try:
-        return pickle.dumps((function(pickle.loads(item)), None))  # noqa: S301 - as above
+        return pickle.dumps((function(pickle.loads(item)), None))  # noqa: S301 - from the process that started this one
     except Exception as error:  # noqa: BLE001 - raised where the results are taken
         told = "".join(traceback.format_exception(error))
         error.add_note(f"In a worker process:\n{told}")

@@ -168,7 +168,7 @@ def _outputs(workspace: Workspace, stage: str, unit: str) -> Iterator[Mapping[Pa
         where = getattr(error, "filename", None) or next(iter(temporary.values())).parent
         raise UserError(f"{where}: {os.strerror(number)}; {_ADVICE[number]}, then run again: {_UNHARMED}") from error
     except (RuntimeError, MemoryError) as error:
-        if isinstance(error, WorkerDiedError) or re.match(r"DataLoader worker \(pid.* (exited|is killed)", str(error)):
+        if isinstance(error, WorkerDiedError):
             what = "a worker process died, as when memory runs out"
         elif isinstance(error, MemoryError) or _torch_lacks_memory(error):
             what = "memory ran out"

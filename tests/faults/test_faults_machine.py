@@ -18,7 +18,7 @@ import torch
 from befallen import OTHER, End, Fault, Job, Made, copy, falsely_fresh, first_units, leftovers, run
 from trueframe.dag import STAGES
 from trueframe.stages import predictions
-from workspaces import edit_params
+from workspaces import edit_params, workers_of
 
 _QUICK = ("index", "crops", "models", "submission")
 _STAGES = [stage if stage in _QUICK else pytest.param(stage, marks=pytest.mark.long) for stage in STAGES]
@@ -169,9 +169,9 @@ def test_a_process_that_may_open_no_more_files_blames_no_video(finished: Path, s
 
 def _workers(job: Job) -> list[psutil.Process]:
     """The pool's processes, or those of torch's loader, which are forked from a server."""
-    children = psutil.Process(job.process.pid).children()
-    loading = [worker for child in children if "forkserver" in str(child.cmdline()) for worker in child.children()]
-    return loading or [child for child in children if "spawn_main" in str(child.cmdline())]
+    process = psutil.Process(job.process.pid)
+    servers = [child for child in process.children() if "forkserver" in str(child.cmdline())]
+    return [worker for server in servers for worker in server.children()] or workers_of(process)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import multiprocessing
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from trueframe import dataset, network, pooling, scoring, tables
 from trueframe.dataset import Crops, TrainingSet, letterbox
-from trueframe.errors import UserError
+from trueframe.errors import UserError, WorkerDiedError
 from trueframe.files import canonical_json, partial, publish
 from trueframe.network import Network
 from trueframe.training import distributed, roles, sampling
@@ -272,11 +273,17 @@ def _loader(items: TrainingSet, batches: sampling.Batches, workers: int, place: 
 
 
 def _batches_of(loader: Loader) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The loader's batches. torch puts a worker's traceback before the message of its UserError; here it goes."""
+    """The loader's batches. torch puts a worker's traceback before the message of its UserError; here it goes. A worker
+    that died has no class of error of its own there, only words.
+    """
     try:
         yield from loader
     except UserError as error:
         raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from error
+    except RuntimeError as error:
+        if re.match(r"DataLoader worker \(pid.* (exited|is killed)", str(error)):
+            raise WorkerDiedError("a process that loads for the training died") from error
+        raise
 
 
 def _train_epoch(

@@ -22,6 +22,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor, nn
 
 from trueframe.errors import UserError, WorkerDiedError
+from trueframe.pool import end_with_the_parent
 
 if TYPE_CHECKING:
     from trueframe.tools import Tools
@@ -97,20 +98,12 @@ def run(work: Work[Job, Result], job: Job, place: Place, tools: Tools, meeting: 
 
 
 def _other(work: Work[Job, Result], job: Job, place: Place, tools: Tools, meeting: Path) -> None:
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    threading.Thread(target=end_with_the_parent, daemon=True).start()
     try:
         with _joined(place, meeting):
             work(job, place, tools)
     except UserError:
         sys.exit(1)  # the first process has the same and tells it
-
-
-def _end_with_the_parent() -> None:
-    """Killed, the first process leaves no others at work."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 @contextmanager
