@@ -182,7 +182,8 @@ def test_a_worker_that_is_killed_ends_its_job_with_one_message(finished: Path, s
     """As the kernel does when memory runs out."""
     unit = unit_of(finished, stage)
     before = Made.of(finished, stage, unit)
-    edit_params(finished, dict(OTHER[stage]))
+    # So many epochs that the loader has work left when it is seen: killed after its last batch it would not be missed.
+    edit_params(finished, {**OTHER[stage], "models.epochs": 200})
     job = Job(finished, stage, unit, workers=2)
     while not (workers := _workers(job)):
         time.sleep(0.01)
@@ -191,6 +192,7 @@ def test_a_worker_that_is_killed_ends_its_job_with_one_message(finished: Path, s
     assert end.how == "refused", end
     unharmed(finished, stage, before, end)
     assert f"{stage} {unit}: a worker process died" in end.text
+    edit_params(finished, {"models.epochs": 2})
     assert run(finished, stage, unit).how == "ran"
     assert leftovers(finished) == []
 
